@@ -1,0 +1,5 @@
+//! Tests of the groups as a whole: dialogues, offsets, and the promise that replay gives the same state.
+
+pub(super) mod dialogue;
+mod offsets;
+mod property;
