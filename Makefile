@@ -1,0 +1,70 @@
+# One vocabulary for people, hook, and CI. `make help` lists it.
+#
+# Everything builds in the dev profile and in one target directory outside the tree, so that the dependencies are
+# compiled once, whichever command comes first.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+export CARGO_TARGET_DIR ?= $(HOME)/.cache/tidemill/target
+TIDEMILL := $(CARGO_TARGET_DIR)/debug/tidemill
+LEFT_BEHIND := $(CARGO_TARGET_DIR)/left-behind
+ARGS ?=
+
+.PHONY: help
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: setup-build setup-test
+setup-build:
+	@scripts/setup.sh build
+setup-test:
+	@scripts/setup.sh test
+
+.PHONY: build
+build: setup-build ## the binary, at $CARGO_TARGET_DIR/debug/tidemill
+	cargo build --workspace --bin tidemill
+
+.PHONY: demo
+demo: build ## the server with an event generator and two running queries; ARGS="--rate 5000 --seconds 30"
+	@exec $(TIDEMILL) demo $(ARGS)
+
+.PHONY: check
+check: setup-build ## formatting, lints, and the repository's own rules
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- --deny warnings
+	cargo test --workspace --test tidy
+
+# The compatibility tests come last and one at a time: the last of them runs Kafka's dump tool over every segment and
+# index that any test before it left behind.
+.PHONY: test
+test: setup-test ## every test
+	rm -rf $(LEFT_BEHIND)
+	cargo build --workspace --all-targets
+	cargo test --workspace --lib --bins --test it --test tidy
+	cargo test --workspace --doc
+	cargo test --workspace --test compat -- --test-threads=1
+
+.PHONY: compat
+compat: setup-test ## real clients only; ARGS=kcat runs one of them
+	cargo build --workspace --bin tidemill
+	cargo test --workspace --test compat -- --test-threads=1 $(ARGS)
+
+.PHONY: ci
+ci: setup-test ## what must pass before a change lands
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- --deny warnings
+	$(MAKE) --no-print-directory test
+
+.PHONY: bench-build
+bench-build: setup-build ## the optimised binary, at $CARGO_TARGET_DIR/release/tidemill
+	cargo build --workspace --release --bin tidemill
+
+.PHONY: bench
+bench: bench-build setup-test ## the same load against Tidemill and a real Apache Kafka, as ratios
+	TIDEMILL_BIN=$(CARGO_TARGET_DIR)/release/tidemill benches/broker.sh $(ARGS)
+
+.PHONY: docs
+docs: ## the pages: links lead somewhere, commands that they name exist
+	cargo test --workspace --test tidy docs

@@ -1,0 +1,63 @@
+//! `tidemill sql`: statements over HTTP, from the command line, a file, or a prompt.
+
+pub(super) mod client;
+mod render;
+mod shell;
+
+use std::path::PathBuf;
+
+use clap::Args;
+use processor::sql::split;
+
+use super::error::CliError;
+use super::output::{Format, message, print};
+use client::SqlClient;
+
+/// Arguments of `tidemill sql`.
+#[derive(Debug, Args)]
+pub(crate) struct SqlArgs {
+    /// Run these statements and leave.
+    #[arg(short, long, value_name = "STATEMENT", conflicts_with = "file")]
+    command: Option<String>,
+    /// Run the statements of this file and leave; `-` reads stdin.
+    #[arg(short, long)]
+    file: Option<PathBuf>,
+    /// Address of the server's HTTP port.
+    #[arg(short, long, env = "TIDEMILL_SERVER", default_value = "http://127.0.0.1:8080")]
+    server: String,
+    /// Form of results.
+    #[arg(short, long, value_enum, default_value_t = Format::Table)]
+    output: Format,
+}
+
+/// Runs statements; the first that fails ends a script.
+pub(crate) fn run(args: SqlArgs) -> Result<(), CliError> {
+    let client = SqlClient::new(&args.server);
+    let text = match (&args.command, &args.file) {
+        (Some(command), _) => command.clone(),
+        (None, Some(path)) => read(path)?,
+        (None, None) => return shell::run(&client, args.output),
+    };
+    for statement in split(&text).map_err(|error| CliError::failed(error.to_string()))? {
+        execute(&client, &statement, args.output)?;
+    }
+    Ok(())
+}
+
+fn read(path: &PathBuf) -> Result<String, CliError> {
+    if path.as_os_str() == "-" {
+        return Ok(std::io::read_to_string(std::io::stdin())?);
+    }
+    std::fs::read_to_string(path).map_err(|error| CliError::not_found(format!("{}: {error}", path.display())))
+}
+
+/// Runs one statement and prints what it answered.
+fn execute(client: &SqlClient, statement: &str, format: Format) -> Result<(), CliError> {
+    let result = client.execute(statement)?;
+    if result.columns.is_empty() {
+        message(&result.command);
+        return Ok(());
+    }
+    print(&render::render(&result, format));
+    Ok(())
+}

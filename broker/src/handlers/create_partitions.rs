@@ -1,0 +1,51 @@
+//! CreatePartitions (key 37), versions 0-3.
+//!
+//! v2: flexible. v3: as 2 (quota errors, of which there are none yet).
+
+use protocol::messages::create_partitions_request::CreatePartitionsTopic;
+use protocol::messages::create_partitions_response::CreatePartitionsTopicResult;
+use protocol::messages::{CreatePartitionsRequest, CreatePartitionsResponse, StrBytes, TopicName};
+
+use super::RequestContext;
+use crate::cluster::ControllerError;
+use crate::cluster::change::{ChangeError, Requester};
+use crate::cluster::controller::MorePartitions;
+use crate::kafka_error;
+
+pub(crate) async fn handle(ctx: &RequestContext, request: CreatePartitionsRequest) -> CreatePartitionsResponse {
+    let mut topics = Vec::new();
+    let mut results = Vec::new();
+    for (index, topic) in request.topics.iter().enumerate() {
+        if request.topics[..index].iter().any(|earlier| earlier.name == topic.name) {
+            continue;
+        }
+        if request.topics[index + 1..].iter().any(|later| later.name == topic.name) {
+            let error = ChangeError::Contradiction("the topic is named twice in this request".to_owned());
+            results.push(result(topic.name.clone(), Err(error.into())));
+        } else {
+            topics.push(more_partitions(topic));
+        }
+    }
+    let names: Vec<String> = topics.iter().map(|topic| topic.topic.clone()).collect();
+    let answers = ctx.services.controller.create_partitions(topics, Requester::Client, request.validate_only).await;
+    let answered = names.into_iter().zip(answers);
+    results.extend(answered.map(|(name, answer)| result(TopicName(StrBytes::from_string(name)), answer)));
+    CreatePartitionsResponse::default().with_results(results)
+}
+
+fn more_partitions(topic: &CreatePartitionsTopic) -> MorePartitions {
+    let assignments = topic.assignments.as_ref().map(|assignments| {
+        assignments.iter().map(|assignment| assignment.broker_ids.iter().map(|broker| broker.0).collect()).collect()
+    });
+    MorePartitions { topic: topic.name.to_string(), count: topic.count, assignments }
+}
+
+fn result(name: TopicName, answer: Result<(), ControllerError>) -> CreatePartitionsTopicResult {
+    let result = CreatePartitionsTopicResult::default().with_name(name);
+    match answer {
+        Ok(()) => result,
+        Err(error) => result
+            .with_error_code(kafka_error::controller(&error).code())
+            .with_error_message(Some(StrBytes::from_string(error.to_string()))),
+    }
+}

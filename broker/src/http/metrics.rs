@@ -1,0 +1,18 @@
+//! `/metrics`: Prometheus' text format. Figures that live elsewhere are read at the moment of the scrape.
+
+use axum::extract::State;
+use axum::http::header;
+use axum::response::IntoResponse;
+
+use super::HttpState;
+use crate::streams::EngineFigures;
+use crate::telemetry::scrape;
+
+const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// One scrape.
+pub(super) async fn metrics(State(state): State<HttpState>) -> impl IntoResponse {
+    let queries = EngineFigures::new(&state.engine, &state.services.env);
+    let text = scrape(&state.services, Some(&queries)).await;
+    ([(header::CONTENT_TYPE, TEXT_FORMAT)], text)
+}

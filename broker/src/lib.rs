@@ -1,0 +1,23 @@
+//! The roof of Tidemill: sockets, time, people.
+//!
+//! This crate owns what touches the world: listeners, request handlers, cluster metadata, the shells around the pure
+//! coordinators, telemetry, configuration and the command line. [`Broker::start`] is the wiring diagram.
+
+pub mod cli;
+pub mod cluster;
+pub mod config;
+pub mod env;
+pub mod groups;
+pub mod handlers;
+pub mod http;
+mod kafka_error;
+pub mod network;
+pub mod partitions;
+pub mod producer_ids;
+pub mod services;
+mod start;
+pub mod streams;
+pub mod telemetry;
+pub mod transactions;
+
+pub use start::{Broker, StartError};

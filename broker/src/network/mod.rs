@@ -1,0 +1,23 @@
+//! The Kafka listener: accepting connections, cutting them into frames, answering in order.
+//!
+//! ```text
+//! socket -> frames -> route table -> handler (polled once, in order) -> responses in request order -> socket
+//! ```
+//!
+//! Every bound of this folder is a setting: connections (in all and per address), bytes of a frame, time for a frame
+//! to arrive, requests in flight per connection, memory for large frames, idle time.
+
+pub mod admission;
+pub mod budget;
+pub mod connection;
+pub mod dispatch;
+pub mod fetch_response;
+pub mod frames;
+pub mod listener;
+pub mod outbox;
+pub mod response;
+
+#[cfg(test)]
+mod tests;
+
+pub use listener::Listener;

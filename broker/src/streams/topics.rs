@@ -1,0 +1,90 @@
+//! Topics as the processor sees them: names with the open logs of all partitions.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use processor::ports::{PortError, TopicHandle, TopicSpec, Topics};
+use storage::Log;
+
+use super::catalog::port_error;
+use crate::cluster::change::{ChangeError, Layout, NewTopic, Requester, TopicRef};
+use crate::cluster::{Controller, ControllerError};
+use crate::env::Env;
+use crate::partitions::{Partitions, Topic};
+use crate::services::Services;
+
+/// The broker's topics.
+pub(super) struct BrokerTopics {
+    controller: Arc<Controller>,
+    partitions: Arc<Partitions>,
+    env: Arc<Env>,
+}
+
+impl BrokerTopics {
+    pub(super) fn new(services: &Services) -> Self {
+        Self {
+            controller: Arc::clone(&services.controller),
+            partitions: Arc::clone(&services.partitions),
+            env: Arc::clone(&services.env),
+        }
+    }
+
+    /// A topic of which every log is open; one with an offline partition cannot be read as a whole.
+    fn handle(&self, topic: &Topic) -> Option<TopicHandle> {
+        let now = self.env.now_ms();
+        let logs: Option<Vec<Arc<Log>>> = topic
+            .topic_partitions()
+            .map(|partition| Some(Arc::clone(&self.partitions.partition(topic, partition.partition, now).ok()?.log)))
+            .collect();
+        Some(TopicHandle { name: Arc::clone(&topic.name), id: topic.id, partitions: logs?, internal: topic.internal })
+    }
+}
+
+#[async_trait]
+impl Topics for BrokerTopics {
+    fn find(&self, name: &str) -> Option<TopicHandle> {
+        let topic = self.partitions.topic(name).ok()?;
+        self.handle(&topic)
+    }
+
+    fn list(&self) -> Vec<TopicHandle> {
+        let directory = self.partitions.directory();
+        let mut topics: Vec<TopicHandle> = directory.topics().filter_map(|topic| self.handle(topic)).collect();
+        topics.sort_by(|one, other| one.name.cmp(&other.name));
+        topics
+    }
+
+    async fn create(&self, spec: TopicSpec) -> Result<TopicHandle, PortError> {
+        let name = spec.name.clone();
+        let created = self.controller.create_topics(vec![new_topic(spec)], Requester::Broker, false).await;
+        for outcome in created {
+            outcome.map_err(|error| topic_error(&name, error))?;
+        }
+        self.find(&name).ok_or_else(|| PortError::Storage(format!("the logs of topic {name} could not be opened")))
+    }
+
+    async fn delete(&self, name: &str) -> Result<(), PortError> {
+        let topic = TopicRef::Name(name.to_owned());
+        for outcome in self.controller.delete_topics(vec![topic], Requester::Broker).await {
+            match outcome {
+                Ok(_) | Err(ControllerError::Refused(ChangeError::UnknownTopic(_))) => {}
+                Err(error) => return Err(topic_error(name, error)),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn new_topic(spec: TopicSpec) -> NewTopic {
+    let layout = Layout::Spread { partitions: spec.partitions.unwrap_or(-1), replication_factor: -1 };
+    let configs = spec.configs.into_iter().map(|(key, value)| (key, Some(value))).collect();
+    NewTopic { name: spec.name, layout, configs, internal: spec.internal, owner: spec.owner.map(Arc::from) }
+}
+
+fn topic_error(name: &str, error: ControllerError) -> PortError {
+    match error {
+        ControllerError::Refused(ChangeError::TopicExists(_)) => PortError::TopicExists(name.to_owned()),
+        ControllerError::Refused(ChangeError::UnknownTopic(_)) => PortError::UnknownTopic(name.to_owned()),
+        other => port_error(other),
+    }
+}

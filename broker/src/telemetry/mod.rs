@@ -1,0 +1,12 @@
+//! What the broker tells about itself: log lines and metrics.
+
+pub mod labels;
+pub mod limit;
+pub mod logging;
+pub mod metrics;
+pub mod samples;
+pub mod scrape;
+
+pub use limit::LineLimit;
+pub use metrics::Metrics;
+pub use scrape::{QueryFigures, QuerySource, scrape};

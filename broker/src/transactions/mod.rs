@@ -1,0 +1,209 @@
+//! Transactions over topics: the shell around the pure machine in `coordinator::transaction`.
+//!
+//! ```text
+//! epoch --> Writer::commit: begin -- data -- [durable] -- decision -- [durable] -- markers
+//!                             |                              |
+//!                             '------ __transaction_state ---'      one machine per partition in use ([`shard`])
+//! ```
+//!
+//! Today the broker's own queries are the only users: each epoch of a query is one transaction ([`writer`]). At start,
+//! before anything is served, [`recovery`] ends what the run before left open.
+
+mod crash;
+mod mirror;
+mod recovery;
+mod shard;
+mod store;
+mod writer;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use coordinator::partition_of_key;
+use coordinator::transaction::{Decided, Opened, TransactionalId};
+use processor::ports::{EpochLog, EpochWriter, PortError};
+use protocol::ids::PartitionId;
+
+use self::crash::CrashPoints;
+use self::shard::{Shard, ShardError};
+use self::writer::Writer;
+use crate::cluster::change::{ChangeError, Layout, NewTopic, Requester};
+use crate::cluster::names::TRANSACTION_STATE;
+use crate::cluster::{Controller, ControllerError};
+use crate::env::Env;
+use crate::groups::Groups;
+use crate::partitions::{Partitions, Topic};
+use crate::producer_ids::ProducerIds;
+
+/// How long a query's transaction may stay open before a reader may take it for abandoned; it is open for milliseconds.
+const TIMEOUT_MS: i32 = 60_000;
+/// Settings of the topic that are not the defaults; Kafka gives it the same.
+const SETTINGS: [(&str, &str); 3] =
+    [("cleanup.policy", "compact"), ("segment.bytes", "104857600"), ("tidemill.durability", "fsync")];
+
+/// The transaction coordinator of this node.
+pub struct Transactions {
+    env: Arc<Env>,
+    controller: Arc<Controller>,
+    partitions: Arc<Partitions>,
+    groups: Arc<Groups>,
+    producer_ids: Arc<ProducerIds>,
+    shards: Mutex<BTreeMap<PartitionId, Arc<Shard>>>,
+    topic_partitions: PartitionId,
+    crash: CrashPoints,
+}
+
+impl Transactions {
+    /// A coordinator without state; call [`Transactions::recover`] once the first image is applied.
+    pub fn new(
+        env: Arc<Env>,
+        controller: Arc<Controller>,
+        partitions: Arc<Partitions>,
+        groups: Arc<Groups>,
+        producer_ids: Arc<ProducerIds>,
+        topic_partitions: PartitionId,
+    ) -> Self {
+        let shards = Mutex::default();
+        let crash = CrashPoints::from_environment();
+        Self { env, controller, partitions, groups, producer_ids, shards, topic_partitions, crash }
+    }
+
+    /// The shard that owns a transactional id; the topic is created when it is first needed.
+    async fn shard(&self, id: &TransactionalId) -> Result<Arc<Shard>, TransactionError> {
+        let topic = self.ensure_topic().await?;
+        let index = partition_of_key(id, topic.partition_count() as i32);
+        self.shard_at(&topic, index)
+    }
+
+    fn shard_at(&self, topic: &Topic, index: PartitionId) -> Result<Arc<Shard>, TransactionError> {
+        let mut shards = self.shards.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(shard) = shards.get(&index) {
+            return Ok(Arc::clone(shard));
+        }
+        let opened = self.partitions.partition(topic, index, self.env.now_ms());
+        let opened = opened.map_err(|error| TransactionError::Unavailable(error.to_string()))?;
+        let shard = Arc::new(Shard::new(Arc::clone(&opened.log)));
+        shards.insert(index, Arc::clone(&shard));
+        Ok(shard)
+    }
+
+    async fn ensure_topic(&self) -> Result<Arc<Topic>, TransactionError> {
+        if let Ok(topic) = self.partitions.topic(TRANSACTION_STATE) {
+            return Ok(topic);
+        }
+        let topic = NewTopic {
+            name: TRANSACTION_STATE.to_owned(),
+            layout: Layout::Spread { partitions: self.topic_partitions, replication_factor: -1 },
+            configs: SETTINGS.iter().map(|(key, value)| ((*key).to_owned(), Some((*value).to_owned()))).collect(),
+            internal: true,
+            owner: None,
+        };
+        for outcome in self.controller.create_topics(vec![topic], Requester::Broker, false).await {
+            match outcome {
+                // Another query may have been faster.
+                Ok(_) | Err(ControllerError::Refused(ChangeError::TopicExists(_))) => {}
+                Err(error) => return Err(TransactionError::Unavailable(error.to_string())),
+            }
+        }
+        self.partitions.topic(TRANSACTION_STATE).map_err(|error| TransactionError::Unavailable(error.to_string()))
+    }
+
+    /// Takes the id over from whoever held it, after carrying out what that one left undone.
+    async fn open_writer(self: &Arc<Self>, id: TransactionalId) -> Result<Writer, TransactionError> {
+        let shard = self.shard(&id).await?;
+        let fresh_id = self.producer_ids.next().await;
+        let fresh_id = fresh_id.map_err(|error| TransactionError::Unavailable(error.to_string()))?;
+        loop {
+            let now = self.env.now_ms();
+            let (opened, ticket) = shard.transact(now, |machine| {
+                let opened = machine.open(now, &id, TIMEOUT_MS, fresh_id)?;
+                let records = match &opened {
+                    Opened::Ready { records, .. } => records.clone(),
+                    Opened::Unfinished(decided) => decided.records.clone(),
+                };
+                Ok((records, opened))
+            })?;
+            ticket.wait().await?;
+            match opened {
+                Opened::Ready { producer, .. } => return Ok(Writer::new(Arc::clone(self), shard, id, producer)),
+                Opened::Unfinished(decided) => self.carry_out(&shard, &id, decided).await?,
+            }
+        }
+    }
+
+    /// Writes the markers of a durable decision where they are still due, and completes it.
+    async fn carry_out(&self, shard: &Shard, id: &TransactionalId, decided: Decided) -> Result<(), TransactionError> {
+        self.write_due_markers(decided.markers).await?;
+        self.complete(shard, id)?.wait().await
+    }
+}
+
+#[async_trait]
+impl EpochLog for TransactionsPort {
+    async fn open(&self, transactional_id: &str) -> Result<Box<dyn EpochWriter>, PortError> {
+        let writer = self.0.open_writer(TransactionalId::from(transactional_id)).await?;
+        Ok(Box::new(writer))
+    }
+
+    async fn retire(&self, transactional_id: &str, group: &str) -> Result<(), PortError> {
+        let id = TransactionalId::from(transactional_id);
+        // A new incarnation ends what the last one left open, and nobody can write under the old one any more.
+        self.0.open_writer(Arc::clone(&id)).await?;
+        let shard = self.0.shard(&id).await?;
+        let removed = shard.transact(self.0.env.now_ms(), |machine| Ok((machine.remove(&id)?, ())));
+        let ((), ticket) = removed.map_err(TransactionError::from)?;
+        ticket.wait().await?;
+        // The mirror of the offsets is for lag tools only; a group that never had a commit cannot be deleted.
+        if let Err(code) = self.0.groups.delete(group).await {
+            tracing::debug!(group, ?code, "the group that mirrored a dropped query's offsets was not deleted");
+        }
+        Ok(())
+    }
+}
+
+/// The port that the processor holds.
+pub struct TransactionsPort(Arc<Transactions>);
+
+impl TransactionsPort {
+    /// A port to the coordinator.
+    pub fn new(transactions: Arc<Transactions>) -> Self {
+        Self(transactions)
+    }
+}
+
+/// Why a transaction could not go on.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum TransactionError {
+    /// The coordinator's own log or topic.
+    #[error("the transaction coordinator is not available: {0}")]
+    Unavailable(String),
+    /// A newer incarnation holds the id.
+    #[error("transactional id {0} was fenced by a newer run")]
+    Fenced(TransactionalId),
+    /// A partition of the transaction is gone.
+    #[error("{0}")]
+    Partition(String),
+    /// The disk.
+    #[error("{0}")]
+    Storage(String),
+}
+
+impl From<TransactionError> for PortError {
+    fn from(error: TransactionError) -> Self {
+        match error {
+            TransactionError::Fenced(id) => Self::Fenced(id.to_string()),
+            TransactionError::Partition(what) => Self::UnknownTopic(what),
+            other => Self::Storage(other.to_string()),
+        }
+    }
+}
+
+impl From<ShardError> for TransactionError {
+    fn from(error: ShardError) -> Self {
+        match error {
+            ShardError::Fenced(id) => Self::Fenced(id),
+            other => Self::Unavailable(other.to_string()),
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! Ends, at start and before anything is served, every transaction that the run before left open.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use coordinator::transaction::{
+    Decision, Marker, OpenTransaction, Producer, Recovery, TransactionalId, Transactions as Machine,
+};
+use futures::future::try_join_all;
+use protocol::ids::{PartitionId, ProducerId, TopicPartition};
+use protocol::records::{ControlType, marker_batch};
+use storage::{AppendOrigin, FlushTicket, Log};
+
+use super::shard::{Durable, Shard};
+use super::{TransactionError, Transactions};
+use crate::cluster::names::TRANSACTION_STATE;
+
+/// The coordinator of a single node never changes hands, so its epoch is always the first.
+const COORDINATOR_EPOCH: i32 = 0;
+
+impl Transactions {
+    /// Carries out decisions and aborts what was not decided, in all logs of this node.
+    pub(crate) async fn recover(&self) -> Result<(), TransactionError> {
+        let mut open = self.open_transactions();
+        for shard in self.stored_shards()? {
+            let ours = take_own(&shard, &mut open, self.env.now_ms())?;
+            self.recover_shard(&shard, &ours).await?;
+        }
+        let mut nobody = Machine::new();
+        nobody.loaded();
+        let Recovery { markers, .. } = nobody.recover(self.env.now_ms(), &open);
+        self.write_due_markers(markers).await
+    }
+
+    async fn recover_shard(&self, shard: &Shard, open: &[OpenTransaction]) -> Result<(), TransactionError> {
+        let now = self.env.now_ms();
+        let (recovery, decided) = shard.transact(now, |machine| {
+            let recovery = machine.recover(now, open);
+            Ok((recovery.records.clone(), recovery))
+        })?;
+        decided.wait().await?;
+        self.write_due_markers(recovery.markers).await?;
+        for (id, _) in recovery.unfinished {
+            self.complete(shard, &id)?.wait().await?;
+        }
+        Ok(())
+    }
+
+    /// Writes markers where an open transaction still waits for them, and waits until they are durable.
+    pub(super) async fn write_due_markers(&self, markers: Vec<Marker>) -> Result<(), TransactionError> {
+        let mut tickets = Vec::new();
+        for marker in markers {
+            // A topic that was deleted meanwhile needs no marker.
+            let Ok(log) = self.log(&marker.partition) else { continue };
+            let first = log.producer_state(marker.producer.id).and_then(|state| state.txn_first_offset);
+            // An abort by a new incarnation goes everywhere: its epoch keeps out what the one before still had under way.
+            let fences = marker.decision == Decision::Abort && marker.end.is_none();
+            if fences || marker.is_due(first) {
+                tickets.push(self.append_marker(&log, &marker)?);
+            }
+        }
+        let durable = try_join_all(tickets).await;
+        durable.map(|_| ()).map_err(|error| TransactionError::Storage(error.to_string()))
+    }
+
+    /// Appends one marker.
+    pub(super) fn append_marker(&self, log: &Arc<Log>, marker: &Marker) -> Result<FlushTicket, TransactionError> {
+        let kind = match marker.decision {
+            Decision::Commit => ControlType::Commit,
+            Decision::Abort => ControlType::Abort,
+        };
+        let now = self.env.now_ms();
+        let Producer { id, epoch } = marker.producer;
+        let batch = marker_batch(id, epoch, kind, COORDINATOR_EPOCH, now);
+        let appended = log.append(&batch, AppendOrigin::Coordinator, now);
+        let appended = appended.map_err(|error| TransactionError::Storage(format!("{}: {error}", marker.partition)))?;
+        Ok(appended.ticket)
+    }
+
+    /// Notes that the markers of a decision are durable, and completes it.
+    pub(super) fn complete(&self, shard: &Shard, id: &TransactionalId) -> Result<Durable, TransactionError> {
+        let now = self.env.now_ms();
+        let ((), durable) = shard.transact(now, |machine| {
+            let Some(value) = machine.ids().get(id) else { return Ok((Vec::new(), ())) };
+            let producer = value.producer();
+            machine.markers_durable(id, producer)?;
+            Ok((machine.complete(now, id, producer)?, ()))
+        })?;
+        Ok(durable)
+    }
+
+    /// The log of a partition.
+    pub(super) fn log(&self, partition: &TopicPartition) -> Result<Arc<Log>, TransactionError> {
+        let found = self.partitions.get(partition, self.env.now_ms());
+        let found = found.map_err(|error| TransactionError::Partition(format!("{partition}: {error}")))?;
+        Ok(Arc::clone(&found.log))
+    }
+
+    /// The shards whose records are on the disk.
+    fn stored_shards(&self) -> Result<Vec<Arc<Shard>>, TransactionError> {
+        let Ok(topic) = self.partitions.topic(TRANSACTION_STATE) else {
+            return Ok(Vec::new());
+        };
+        let stored: Vec<PartitionId> = topic.open_partitions().map(|partition| partition.index()).collect();
+        stored.into_iter().map(|index| self.shard_at(&topic, index)).collect()
+    }
+
+    fn open_transactions(&self) -> Vec<OpenTransaction> {
+        let directory = self.partitions.directory();
+        let partitions = directory.topics().flat_map(|topic| topic.open_partitions());
+        let mut all = Vec::new();
+        for partition in partitions {
+            for state in partition.log.producer_states() {
+                all.extend(state.txn_first_offset.map(|first_offset| OpenTransaction {
+                    partition: partition.topic_partition.clone(),
+                    producer: Producer { id: state.producer_id, epoch: state.epoch },
+                    first_offset,
+                }));
+            }
+        }
+        all
+    }
+}
+
+/// Splits off the open transactions of producers that the shard knows.
+fn take_own(
+    shard: &Shard,
+    open: &mut Vec<OpenTransaction>,
+    now: protocol::ids::TimestampMs,
+) -> Result<Vec<OpenTransaction>, TransactionError> {
+    let (known, _unchanged) = shard.transact(now, |machine| {
+        let known: BTreeSet<ProducerId> = machine.ids().values().map(|value| value.producer_id).collect();
+        Ok((Vec::new(), known))
+    })?;
+    let (ours, others) = std::mem::take(open).into_iter().partition(|open| known.contains(&open.producer.id));
+    *open = others;
+    Ok(ours)
+}

@@ -1,0 +1,216 @@
+//! The door of the crate: statements in, results out. The broker holds one [`Engine`] and hands it the world's
+//! [`Ports`].
+//!
+//! ```text
+//! Engine::start(config, ports).await -> Result<Arc<Engine>, EngineError>       restores the stored queries
+//! engine.execute(sql, &params, &session, cancel).await -> Result<StatementResult, SqlError>
+//! engine.queries() -> Vec<QuerySnapshot>                                       metrics, SHOW QUERIES
+//! engine.shutdown().await
+//! ```
+//!
+//! Any number of statements may be executed at once. Statements that change the catalog wait for each other; all others
+//! work on the catalog as it was when they began.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use arrow::datatypes::SchemaRef;
+use arrow::record_batch::RecordBatch;
+use datafusion::execution::SendableRecordBatchStream;
+use tokio_util::sync::CancellationToken;
+
+use crate::catalog::Catalog;
+use crate::config::EngineConfig;
+use crate::error::{SqlError, SqlState};
+use crate::plan::error::plan_error;
+use crate::plan::{Mode, Planner, Scope, ViewRows, prepare};
+use crate::ports::{PortError, Ports};
+use crate::query::{Execution, ScanLimits};
+use crate::runtime::{QueryHandle, QueryStatus};
+use crate::sql::statement::Statement;
+use crate::sql::{Parameter, SessionSettings, parse};
+use crate::stats::QueryStats;
+
+mod bounds;
+mod create;
+mod drop;
+mod explain;
+mod query;
+mod restore;
+mod rows;
+mod show;
+
+#[cfg(test)]
+mod tests;
+
+/// What a statement answers.
+pub enum StatementResult {
+    /// Nothing but its command tag, as PostgreSQL words it: `CREATE SOURCE`, `SET`.
+    Command {
+        /// The tag.
+        tag: String,
+    },
+    /// Rows, which come while they are computed. Dropping the stream cancels the query.
+    Rows {
+        /// The columns; names are unique.
+        schema: SchemaRef,
+        /// The rows. Errors inside are turned into [`SqlError`] by [`crate::sql::stream_error`].
+        stream: SendableRecordBatchStream,
+        /// The command tag without the row count: `SELECT`, `SHOW`, `EXPLAIN`.
+        tag: String,
+    },
+}
+
+/// Why the engine could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// DataFusion could not be set up.
+    #[error("query engine: {0}")]
+    Setup(String),
+    /// The world refused.
+    #[error(transparent)]
+    Port(#[from] PortError),
+}
+
+/// A running query as metrics and `SHOW QUERIES` see it.
+#[derive(Clone)]
+pub struct QuerySnapshot {
+    /// Name of the view or sink.
+    pub name: String,
+    /// `materialized view` or `sink`.
+    pub kind: &'static str,
+    /// Identity of the definition; another one after DROP and CREATE.
+    pub id: String,
+    /// Whether it runs.
+    pub status: QueryStatus,
+    /// Its counters.
+    pub stats: Arc<QueryStats>,
+}
+
+/// The SQL engine of one broker.
+pub struct Engine {
+    config: EngineConfig,
+    ports: Ports,
+    planner: Planner,
+    catalog: RwLock<Arc<Catalog>>,
+    running: Mutex<BTreeMap<String, Arc<QueryHandle>>>,
+    /// Held while the catalog changes; counts objects, so that they can be restored in the order of their creation.
+    changes: tokio::sync::Mutex<u64>,
+}
+
+impl Engine {
+    /// Starts the engine and every stored query. An object that cannot be restored is kept as failed, with the reason in
+    /// `SHOW QUERIES` and in the log; it never keeps the others from starting.
+    pub async fn start(config: EngineConfig, ports: Ports) -> Result<Arc<Self>, EngineError> {
+        let planner = Planner::new().map_err(|e| EngineError::Setup(e.to_string()))?;
+        let engine = Arc::new(Self {
+            config,
+            ports,
+            planner,
+            catalog: RwLock::default(),
+            running: Mutex::default(),
+            changes: tokio::sync::Mutex::new(0),
+        });
+        engine.restore().await;
+        Ok(engine)
+    }
+
+    /// Executes one statement. Parameters are the values of `$1`, `$2`, ...; `SET` changes `session`; `cancel` ends a
+    /// query whose rows are being read.
+    pub async fn execute(
+        &self,
+        sql: &str,
+        params: &[Parameter],
+        session: &SessionSettings,
+        cancel: CancellationToken,
+    ) -> Result<StatementResult, SqlError> {
+        let statement = parse(sql, self.config.statement_bytes_max)?;
+        match statement {
+            Statement::Query(query) => self.select(sql, *query, params, cancel).await,
+            Statement::Explain { verbose, statement } => self.explain(sql, *statement, verbose, params, session).await,
+            Statement::CreateSource(source) => self.create_source(sql, &source).await,
+            Statement::CreateView(view) => self.create_view(sql, &view).await,
+            Statement::CreateMaterializedView(view) => self.create_materialized_view(sql, &view, session).await,
+            Statement::CreateSink(sink) => self.create_sink(sql, &sink, session).await,
+            Statement::Drop(drop) => self.drop_object(&drop).await,
+            Statement::Show(list) => self.show(list),
+            Statement::ShowCreate(name) => self.show_create(&name),
+            Statement::ShowSetting(name) => self.show_setting(&name, session),
+            Statement::Describe(name) => self.describe(&name),
+            Statement::Set { name, value } => {
+                session.set(&name, value.as_deref())?;
+                Ok(command("SET"))
+            }
+        }
+    }
+
+    /// The running queries, by name.
+    pub fn queries(&self) -> Vec<QuerySnapshot> {
+        let catalog = self.catalog();
+        let running = self.running();
+        running
+            .iter()
+            .filter_map(|(name, handle)| {
+                let object = catalog.find(name)?;
+                Some(QuerySnapshot {
+                    name: name.clone(),
+                    kind: object.kind().words(),
+                    id: object.running()?.stored.id.clone(),
+                    status: handle.status(),
+                    stats: handle.stats(),
+                })
+            })
+            .collect()
+    }
+
+    /// Stops every query after its current epoch. Statements that come later are refused.
+    pub async fn shutdown(&self) {
+        let _changes = self.changes.lock().await;
+        let handles = std::mem::take(&mut *self.running());
+        futures::future::join_all(handles.values().map(|handle| handle.stop())).await;
+    }
+
+    fn catalog(&self) -> Arc<Catalog> {
+        self.catalog.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Puts a changed copy of the catalog in place. Only while `changes` is held.
+    fn change_catalog(&self, change: impl FnOnce(&mut Catalog)) {
+        let mut catalog = self.catalog().as_ref().clone();
+        change(&mut catalog);
+        *self.catalog.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(catalog);
+    }
+
+    fn running(&self) -> MutexGuard<'_, BTreeMap<String, Arc<QueryHandle>>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn scope<'a>(&'a self, catalog: &'a Catalog) -> Scope<'a> {
+        Scope {
+            catalog,
+            topics: self.ports.topics.as_ref(),
+            views: self,
+            limits: ScanLimits {
+                read_bytes: self.config.read_bytes_per_round,
+                decompressed_bytes: self.config.decompressed_batch_bytes_max,
+            },
+        }
+    }
+}
+
+impl ViewRows for Engine {
+    fn rows(&self, view: &str) -> Result<Vec<RecordBatch>, SqlError> {
+        let handle = self.running().get(view).cloned();
+        let Some(handle) = handle else {
+            return Err(SqlError::new(SqlState::NOT_IN_STATE, format!("materialized view \"{view}\" does not run"))
+                .with_hint("SHOW QUERIES tells why"));
+        };
+        handle.view_rows().map_err(|e| {
+            SqlError::new(SqlState::NOT_IN_STATE, format!("materialized view \"{view}\" cannot be read: {e}"))
+        })
+    }
+}
+
+fn command(tag: impl Into<String>) -> StatementResult {
+    StatementResult::Command { tag: tag.into() }
+}

@@ -1,0 +1,569 @@
+//! The physical form of a query that runs on: a source, stages, an output.
+//!
+//! The logical plan of such a query is a chain. It is walked from the scan upwards; on the way go the position of the
+//! event time, the window that has not met its aggregate yet, and the columns that identify a row of the aggregate.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::common::{DFSchemaRef, Result as PlanResult};
+use datafusion::datasource::source_as_provider;
+use datafusion::logical_expr::expr::Alias;
+use datafusion::logical_expr::execution_props::ExecutionProps;
+use datafusion::logical_expr::{Aggregate, Expr, LogicalPlan, LogicalPlanBuilder, TableScan};
+use datafusion::physical_expr::expressions::{Column, cast};
+use datafusion::physical_expr::{PhysicalExpr, create_physical_expr};
+
+use super::Planner;
+use super::context::{Mode, Scope, external};
+use super::graph::{AggregatePlan, Emit, OutputPlan, OutputTarget, SourcePlan, Stage, StartAt, StreamPlan, WindowPlan};
+use super::logical::analyze;
+use super::names::prepare;
+use super::refuse::input_of;
+use super::windows::{WINDOW_END, WINDOW_START, WindowAssign, as_window};
+use crate::catalog::{Bounds, Relation};
+use crate::error::{SqlError, SqlState};
+use crate::functions::window::{WindowShape, start_of_end, tumble_end, tumble_start};
+use crate::query::TopicTable;
+use crate::sql::QueryOptions;
+use crate::sql::statement::{EmitClause, StreamQuery};
+use crate::sql::types::{canonical, timestamptz};
+
+mod aggregate;
+
+/// Time between two updates of one key where `EVERY` says nothing.
+const UPDATE_INTERVAL_DEFAULT: Duration = Duration::from_millis(100);
+
+/// What is to be planned.
+pub(crate) struct StreamRequest<'a> {
+    /// Name of the view or sink.
+    pub(crate) name: &'a str,
+    /// The query with its streaming clauses.
+    pub(crate) query: &'a StreamQuery,
+    /// New names of the columns, or none.
+    pub(crate) columns: &'a [String],
+    /// Where rows go.
+    pub(crate) target: OutputTarget,
+    /// Columns that make the record key of an append stream.
+    pub(crate) key: &'a [String],
+    /// Options of the query.
+    pub(crate) options: &'a QueryOptions,
+}
+
+/// A planned query.
+#[derive(Debug, Clone)]
+pub(crate) struct Planned {
+    /// The physical plan; reads from the log start without end until [`Planned::bind`].
+    pub(crate) plan: StreamPlan,
+    /// The relation that it reads.
+    pub(crate) relation: Arc<Relation>,
+    /// Names of the objects that it refers to.
+    pub(crate) uses: Vec<String>,
+    /// True where rows are never changed once they are written.
+    pub(crate) append_only: bool,
+}
+
+impl Planned {
+    /// Sets where reading begins and ends.
+    pub(crate) fn bind(&mut self, bounds: &Bounds) {
+        self.plan.source.start = match &bounds.start {
+            Some(offsets) => StartAt::Offsets(offsets.clone()),
+            None => StartAt::Earliest,
+        };
+        self.plan.source.stop = bounds.stop.clone();
+    }
+}
+
+/// Plans a query that runs on, or says why it cannot be maintained.
+pub(crate) fn plan_stream(planner: &Planner, scope: &Scope<'_>, request: &StreamRequest<'_>) -> PlanResult<Planned> {
+    let mut query = request.query.query.as_ref().clone();
+    let mentions = prepare(&mut query, scope.catalog, &[]).map_err(external)?;
+    let (plan, uses) = planner.query(scope, Mode::Streaming, &query, mentions)?;
+    let plan = analyze(planner, rename(plan, request.columns)?)?;
+    let mut pipeline = Pipeline::build(&plan)?;
+    pipeline.settle_window()?;
+    let emit = pipeline.emission(request.query.emit)?;
+    let windowed = pipeline.grouping.as_ref().is_some_and(|g| g.windowed);
+    if request.query.late_to.is_some() && !windowed {
+        return Err(external(
+            SqlError::unsupported("LATE TO needs an aggregate over a window")
+                .with_hint("only rows of windows that have closed are late"),
+        ));
+    }
+    let output_schema = pipeline.finish()?;
+    let append_only = pipeline.grouping.is_none() || emit.on_update.is_none();
+    let key = pipeline.output_key(&output_schema, append_only, request.key)?;
+    let mut source = pipeline.source;
+    if let Some(committed_only) = request.options.committed_only {
+        source.committed_only = committed_only;
+    }
+    Ok(Planned {
+        plan: StreamPlan {
+            source,
+            stages: pipeline.stages,
+            emit,
+            output: OutputPlan { name: request.name.to_owned(), schema: output_schema, key, target: request.target.clone() },
+            late_topic: request.query.late_to.clone(),
+        },
+        relation: pipeline.relation,
+        uses,
+        append_only,
+    })
+}
+
+/// Renames the columns of a plan as `CREATE VIEW v (a, b)` says.
+pub(crate) fn rename(plan: LogicalPlan, names: &[String]) -> PlanResult<LogicalPlan> {
+    if names.is_empty() {
+        return Ok(plan);
+    }
+    let columns = plan.schema().columns();
+    if columns.len() < names.len() {
+        return Err(external(SqlError::new(
+            SqlState::INVALID_DEFINITION,
+            format!("{} column names are given, but the query has {} columns", names.len(), columns.len()),
+        )));
+    }
+    let renamed: Vec<Expr> = columns
+        .into_iter()
+        .enumerate()
+        .map(|(index, column)| match names.get(index) {
+            Some(name) => Expr::Column(column).alias(name),
+            None => Expr::Column(column),
+        })
+        .collect();
+    LogicalPlanBuilder::from(plan).project(renamed)?.build()
+}
+
+/// A chain under construction.
+struct Pipeline {
+    relation: Arc<Relation>,
+    source: SourcePlan,
+    stages: Vec<Stage>,
+    /// The columns at this point. The source may deliver more behind them, which nothing refers to.
+    schema: DFSchemaRef,
+    /// Where the event time is, as long as nothing was done to it.
+    event_time: Option<usize>,
+    /// A window that has not met its aggregate.
+    window: Option<PendingWindow>,
+    /// The aggregate below.
+    grouping: Option<Grouping>,
+}
+
+/// A window before its aggregate. Until it is settled, both of its columns hold the event time itself: the aggregate
+/// computes the bounds, and a hopping row is in several windows.
+#[derive(Debug, Clone)]
+struct PendingWindow {
+    shape: WindowShape,
+    start: Option<usize>,
+    end: Option<usize>,
+    settled: bool,
+}
+
+/// What identifies a row of the aggregate below.
+#[derive(Debug, Clone)]
+struct Grouping {
+    columns: Vec<GroupColumn>,
+    windowed: bool,
+}
+
+#[derive(Debug, Clone)]
+struct GroupColumn {
+    name: String,
+    /// Where it is now, unless it was left out.
+    position: Option<usize>,
+    /// A bound of the window; one of the two is enough.
+    is_window: bool,
+}
+
+impl PendingWindow {
+    fn tumbles(&self) -> bool {
+        self.shape.slide_us == self.shape.size_us
+    }
+
+    fn holds(&self, index: usize) -> bool {
+        self.start == Some(index) || self.end == Some(index)
+    }
+}
+
+impl Pipeline {
+    fn build(plan: &LogicalPlan) -> PlanResult<Self> {
+        match plan {
+            LogicalPlan::TableScan(scan) => Self::scan(scan),
+            LogicalPlan::SubqueryAlias(alias) => {
+                let mut pipeline = Self::build(&alias.input)?;
+                pipeline.schema = alias.schema.clone();
+                Ok(pipeline)
+            }
+            LogicalPlan::Filter(filter) => {
+                let mut pipeline = Self::build(&filter.input)?;
+                pipeline.filter(&filter.predicate)?;
+                Ok(pipeline)
+            }
+            LogicalPlan::Projection(projection) => {
+                let mut pipeline = Self::build(&projection.input)?;
+                pipeline.project(&projection.expr, projection.schema.clone())?;
+                Ok(pipeline)
+            }
+            LogicalPlan::Aggregate(aggregate) => {
+                let mut pipeline = Self::build(&aggregate.input)?;
+                pipeline.aggregate(aggregate)?;
+                Ok(pipeline)
+            }
+            other => match as_window(other) {
+                Some(window) => {
+                    let mut pipeline = Self::build(&*input_of(other)?)?;
+                    pipeline.assign_window(window)?;
+                    Ok(pipeline)
+                }
+                None => Err(external(SqlError::unsupported(
+                    "this form of query is not supported in a query that runs on",
+                ))),
+            },
+        }
+    }
+
+    fn scan(scan: &TableScan) -> PlanResult<Self> {
+        let provider = source_as_provider(&scan.source)?;
+        let Some(table) = provider.downcast_ref::<TopicTable>() else {
+            return Err(external(SqlError::unsupported(format!("\"{}\" cannot be read as a stream", scan.table_name))));
+        };
+        let relation = table.relation().clone();
+        let wanted: Vec<usize> = match &scan.projection {
+            Some(projection) => projection.clone(),
+            None => (0..provider.schema().fields().len()).collect(),
+        };
+        let source = relation.source_plan(&wanted)?;
+        Ok(Self {
+            event_time: wanted.iter().position(|index| *index == relation.event_time),
+            relation,
+            source,
+            stages: Vec::new(),
+            schema: scan.projected_schema.clone(),
+            window: None,
+            grouping: None,
+        })
+    }
+
+    fn filter(&mut self, predicate: &Expr) -> PlanResult<()> {
+        self.settle_for([predicate])?;
+        let predicate = self.physical(predicate)?;
+        self.stages.push(Stage::Filter(predicate));
+        Ok(())
+    }
+
+    fn project(&mut self, exprs: &[Expr], schema: DFSchemaRef) -> PlanResult<()> {
+        let computed: Vec<&Expr> = exprs.iter().filter(|e| self.position(e).is_none()).collect();
+        self.settle_for(computed)?;
+        let physical = exprs.iter().map(|e| self.physical(unalias(e))).collect::<PlanResult<Vec<_>>>()?;
+        let moved: Vec<Option<usize>> = exprs.iter().map(|e| self.position(e)).collect();
+        self.push_projection(physical, fields(&schema));
+        self.move_columns(&moved);
+        self.schema = schema;
+        Ok(())
+    }
+
+    /// Follows the columns that matter through a projection; `moved[new] = old`.
+    fn move_columns(&mut self, moved: &[Option<usize>]) {
+        let find = |old: Option<usize>| old.and_then(|old| moved.iter().position(|m| *m == Some(old)));
+        self.event_time = find(self.event_time);
+        if let Some(window) = &mut self.window {
+            window.start = find(window.start);
+            window.end = find(window.end);
+        }
+        for column in self.grouping.iter_mut().flat_map(|g| &mut g.columns) {
+            column.position = find(column.position);
+        }
+    }
+
+    fn assign_window(&mut self, window: &WindowAssign) -> PlanResult<()> {
+        if self.grouping.is_some() || self.window.is_some() {
+            return Err(external(
+                SqlError::unsupported("a window over the result of another window is not supported in one query")
+                    .with_hint(
+                        "keep the first result in a materialized view with EMIT ON WINDOW CLOSE and read that view with the \
+                         second window, over its window_end",
+                    ),
+            ));
+        }
+        let time = self.position(&window.time);
+        if time.is_none() || time != self.event_time {
+            return Err(external(self.not_event_time(&window.time)));
+        }
+        let time = self.physical(&window.time)?;
+        let width = self.schema.fields().len();
+        let mut exprs: Vec<Arc<dyn PhysicalExpr>> = (0..width).map(|index| self.column(index)).collect();
+        exprs.extend([time.clone(), time]);
+        let schema = datafusion::logical_expr::UserDefinedLogicalNodeCore::schema(window).clone();
+        self.push_projection(exprs, fields(&schema));
+        self.schema = schema;
+        self.window = Some(PendingWindow {
+            shape: window.shape,
+            start: Some(width),
+            end: Some(width + 1),
+            settled: false,
+        });
+        Ok(())
+    }
+
+    fn not_event_time(&self, time: &Expr) -> SqlError {
+        let event_time = &self.relation.columns[self.relation.event_time].name;
+        let error = SqlError::unsupported(format!(
+            "a window must be over the event time of \"{}\", which is {event_time}, not over {time}",
+            self.relation.name
+        ));
+        match self.relation.watermark {
+            None => error.with_hint(format!(
+                "declare it: CREATE SOURCE ... (..., WATERMARK FOR {time} AS {time} - INTERVAL '5 seconds')"
+            )),
+            Some(_) => error.with_hint("windows close by the watermark, which follows the event time alone"),
+        }
+    }
+
+    /// Makes sure that the window's columns hold its bounds where an expression computes with them.
+    fn settle_for<'e>(&mut self, exprs: impl IntoIterator<Item = &'e Expr>) -> PlanResult<()> {
+        let Some(window) = &self.window else {
+            return Ok(());
+        };
+        let refers = exprs.into_iter().any(|expr| {
+            expr.column_refs().iter().any(|c| self.schema.maybe_index_of_column(c).is_some_and(|i| window.holds(i)))
+        });
+        if refers { self.settle_window() } else { Ok(()) }
+    }
+
+    /// Computes the bounds of a tumbling window that has no aggregate yet. A hopping one cannot be: its rows are in
+    /// several windows.
+    fn settle_window(&mut self) -> PlanResult<()> {
+        let Some(window) = self.window.clone().filter(|w| !w.settled && self.grouping.is_none()) else {
+            return Ok(());
+        };
+        if window.start.is_none() && window.end.is_none() {
+            return Ok(());
+        }
+        if !window.tumbles() {
+            return Err(external(
+                SqlError::unsupported("window_start and window_end of HOP cannot be used before GROUP BY in a query that runs on")
+                    .with_hint("GROUP BY window_start, window_end and filter with HAVING or around the aggregate"),
+            ));
+        }
+        let mut exprs = Vec::new();
+        for (index, column) in self.schema.columns().into_iter().enumerate() {
+            let time = Expr::Column(column);
+            let bound = match index {
+                _ if window.start == Some(index) => tumble_start(time, window.shape),
+                _ if window.end == Some(index) => tumble_end(time, window.shape),
+                _ => time,
+            };
+            exprs.push(self.physical(&bound)?);
+        }
+        self.push_projection(exprs, fields(&self.schema));
+        if let Some(window) = &mut self.window {
+            window.settled = true;
+        }
+        Ok(())
+    }
+
+    /// The time from which the aggregate computes its window.
+    fn window_time(&self, window: &PendingWindow) -> PlanResult<Arc<dyn PhysicalExpr>> {
+        match (window.start, window.end, window.settled) {
+            (Some(start), _, _) => Ok(self.column(start)),
+            (None, Some(end), false) => Ok(self.column(end)),
+            (None, Some(end), true) => {
+                let end = Expr::Column(self.schema.columns()[end].clone());
+                self.physical(&start_of_end(end, window.shape))
+            }
+            (None, None, _) => Err(external(SqlError::internal("a window without columns"))),
+        }
+    }
+
+    fn aggregate(&mut self, aggregate: &Aggregate) -> PlanResult<()> {
+        aggregate::add(self, aggregate)
+    }
+
+    /// What EMIT says, or the default: windows when they close, other aggregates as they change.
+    fn emission(&self, clause: Option<EmitClause>) -> PlanResult<Emit> {
+        let refuse = |text: &str, hint: &str| Err(external(SqlError::unsupported(text).with_hint(hint)));
+        let Some(grouping) = &self.grouping else {
+            return match clause {
+                Some(EmitClause { on_close: true, .. }) => refuse(
+                    "EMIT ON WINDOW CLOSE needs an aggregate over a window",
+                    "the rows of this query are final when they come; leave EMIT out",
+                ),
+                _ => Ok(Emit { on_close: false, on_update: None }),
+            };
+        };
+        match clause {
+            None if grouping.windowed => Ok(Emit { on_close: true, on_update: None }),
+            None => Ok(Emit { on_close: false, on_update: Some(UPDATE_INTERVAL_DEFAULT) }),
+            Some(EmitClause { on_close: true, .. }) if !grouping.windowed => refuse(
+                "EMIT ON WINDOW CLOSE needs a window, and this aggregate has none",
+                "read the source through TUMBLE or HOP and GROUP BY window_start, window_end, or use EMIT ON UPDATE",
+            ),
+            Some(clause) => Ok(Emit {
+                on_close: clause.on_close,
+                on_update: clause.on_update.map(|every| every.unwrap_or(UPDATE_INTERVAL_DEFAULT)),
+            }),
+        }
+    }
+
+    /// Brings the columns into the form in which they leave, and answers with their schema.
+    fn finish(&mut self) -> PlanResult<SchemaRef> {
+        let schema = self.schema.as_arrow().clone();
+        let mut seen = HashSet::new();
+        for field in schema.fields() {
+            if !seen.insert(field.name()) {
+                return Err(external(
+                    SqlError::new(SqlState::DUPLICATE_COLUMN, format!("column \"{}\" specified more than once", field.name()))
+                        .with_hint("give one of them another name with AS"),
+                ));
+            }
+        }
+        let output: Vec<Field> =
+            schema.fields().iter().map(|f| Field::new(f.name(), canonical(f.data_type()), true)).collect();
+        let mut exprs = Vec::with_capacity(output.len());
+        for (index, (from, to)) in schema.fields().iter().zip(&output).enumerate() {
+            refuse_output_type(to)?;
+            let column = self.column(index);
+            exprs.push(match from.data_type() == to.data_type() {
+                true => column,
+                false => cast(column, &schema, to.data_type().clone())?,
+            });
+        }
+        let output = Arc::new(Schema::new(output));
+        self.push_projection(exprs, output.clone());
+        Ok(output)
+    }
+
+    /// The columns that identify a row of the output; none for an append stream without key.
+    fn output_key(&self, schema: &SchemaRef, append_only: bool, wanted: &[String]) -> PlanResult<Vec<usize>> {
+        let grouped = match &self.grouping {
+            Some(grouping) => grouping.key(append_only)?,
+            None => Vec::new(),
+        };
+        if wanted.is_empty() {
+            return Ok(grouped);
+        }
+        let named = wanted
+            .iter()
+            .map(|name| {
+                schema.index_of(name).map_err(|_| {
+                    external(SqlError::new(SqlState::UNDEFINED_COLUMN, format!("option \"key\": the query has no column \"{name}\"")))
+                })
+            })
+            .collect::<PlanResult<Vec<_>>>()?;
+        let same = named.iter().collect::<HashSet<_>>() == grouped.iter().collect::<HashSet<_>>();
+        if !append_only && !same {
+            return Err(external(
+                SqlError::unsupported("the key of a result that is updated is the columns of its GROUP BY")
+                    .with_hint("leave the option \"key\" out, or use EMIT ON WINDOW CLOSE"),
+            ));
+        }
+        Ok(named)
+    }
+
+    fn push_projection(&mut self, exprs: Vec<Arc<dyn PhysicalExpr>>, schema: SchemaRef) {
+        if self.is_identity(&exprs, &schema) {
+            return;
+        }
+        self.stages.push(Stage::Project { exprs, schema });
+    }
+
+    /// True where a projection would change neither columns nor names.
+    fn is_identity(&self, exprs: &[Arc<dyn PhysicalExpr>], schema: &SchemaRef) -> bool {
+        let current = self.stages.iter().rev().find_map(|stage| match stage {
+            Stage::Project { schema, .. } => Some(schema),
+            Stage::Aggregate(plan) => Some(&plan.schema),
+            Stage::Filter(_) => None,
+        });
+        let current = current.unwrap_or(&self.source.schema);
+        current.fields().len() == schema.fields().len()
+            && current.fields().iter().zip(schema.fields()).all(|(a, b)| a.name() == b.name())
+            && exprs.iter().enumerate().all(|(index, expr)| {
+                expr.downcast_ref::<Column>().is_some_and(|c| c.index() == index)
+            })
+    }
+
+    fn physical(&self, expr: &Expr) -> PlanResult<Arc<dyn PhysicalExpr>> {
+        create_physical_expr(expr, &self.schema, &ExecutionProps::new(), &Default::default())
+    }
+
+    fn column(&self, index: usize) -> Arc<dyn PhysicalExpr> {
+        Arc::new(Column::new(self.schema.field(index).name(), index))
+    }
+
+    /// Where the column is that an expression is; nothing for anything but a column.
+    fn position(&self, expr: &Expr) -> Option<usize> {
+        match unalias(expr) {
+            Expr::Column(column) => self.schema.maybe_index_of_column(column),
+            _ => None,
+        }
+    }
+}
+
+impl Grouping {
+    /// Positions of the key in the output. A result that is updated must show all of it.
+    fn key(&self, append_only: bool) -> PlanResult<Vec<usize>> {
+        let window_shown = self.columns.iter().any(|c| c.is_window && c.position.is_some());
+        let missing: Vec<&str> = self
+            .columns
+            .iter()
+            .filter(|c| c.position.is_none() && !(c.is_window && window_shown))
+            .map(|c| c.name.as_str())
+            .collect();
+        if missing.is_empty() {
+            return Ok(self.columns.iter().filter_map(|c| c.position).collect());
+        }
+        if append_only {
+            return Ok(Vec::new());
+        }
+        Err(external(
+            SqlError::unsupported(format!(
+                "the result is updated row by row, so it must show the columns that tell rows apart: {} is missing",
+                missing.join(", ")
+            ))
+            .with_hint("add it to the SELECT list, or use EMIT ON WINDOW CLOSE"),
+        ))
+    }
+}
+
+fn unalias(expr: &Expr) -> &Expr {
+    match expr {
+        Expr::Alias(Alias { expr, .. }) => unalias(expr),
+        other => other,
+    }
+}
+
+/// The Arrow form of a logical schema. Everything may be NULL: nothing is gained by knowing better, and a batch whose
+/// schema promised too much would be refused.
+fn fields(schema: &DFSchemaRef) -> SchemaRef {
+    let fields: Vec<Field> =
+        schema.fields().iter().map(|f| Field::new(f.name(), f.data_type().clone(), true)).collect();
+    Arc::new(Schema::new(fields))
+}
+
+fn refuse_output_type(field: &Field) -> PlanResult<()> {
+    match field.data_type() {
+        DataType::Interval(_) => Err(external(
+            SqlError::unsupported(format!("column \"{}\" is an INTERVAL, which cannot be written", field.name()))
+                .with_hint("write extract(epoch FROM ...) instead"),
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// The window of an aggregate plan.
+fn window_plan(shape: WindowShape, time: Arc<dyn PhysicalExpr>) -> WindowPlan {
+    WindowPlan { time, slide_us: shape.slide_us, size_us: shape.size_us, offset_us: shape.offset_us }
+}
+
+/// Fields of the window's bounds, which come first in an aggregate's output.
+fn window_fields() -> [Field; 2] {
+    [WINDOW_START, WINDOW_END].map(|name| Field::new(name, timestamptz(), true))
+}
+
+impl Pipeline {
+    fn push_aggregate(&mut self, plan: AggregatePlan) {
+        self.stages.push(Stage::Aggregate(plan));
+    }
+}

@@ -1,0 +1,122 @@
+//! A topic as a table that ends: from its log start, or the conditions on metadata columns, to the last stable offset
+//! of the moment when the scan is planned.
+
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use async_trait::async_trait;
+use datafusion::catalog::Session;
+use datafusion::common::Result as PlanResult;
+use datafusion::datasource::{TableProvider, TableType};
+use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::empty::EmptyExec;
+use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
+use storage::Isolation;
+
+use super::pruning::Pruning;
+use super::scan::{PartitionScan, ScanLimits};
+use crate::catalog::Relation;
+use crate::error::SqlError;
+use crate::plan::external;
+use crate::ports::TopicHandle;
+
+/// A topic as a table.
+#[derive(Debug)]
+pub(crate) struct TopicTable {
+    relation: Arc<Relation>,
+    topic: Option<TopicHandle>,
+    schema: SchemaRef,
+    limits: ScanLimits,
+}
+
+impl std::fmt::Debug for TopicHandle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TopicHandle").field("name", &self.name).field("partitions", &self.partitions.len()).finish()
+    }
+}
+
+impl TopicTable {
+    /// The relation over its topic, which need not exist until the table is read.
+    pub(crate) fn new(
+        relation: Arc<Relation>,
+        topic: Option<TopicHandle>,
+        with_metadata: bool,
+        limits: ScanLimits,
+    ) -> Self {
+        let schema = relation.schema(with_metadata);
+        Self { relation, topic, schema, limits }
+    }
+
+    /// The relation.
+    pub(crate) fn relation(&self) -> &Arc<Relation> {
+        &self.relation
+    }
+
+    fn partitions(&self, wanted: &[usize], pruning: &Pruning) -> PlanResult<Vec<Arc<dyn PartitionStream>>> {
+        let Some(topic) = &self.topic else {
+            let error = SqlError::undefined_table(&self.relation.topic);
+            return Err(external(error.with_hint(format!(
+                "the topic of \"{}\" does not exist; produce to it, or create it",
+                self.relation.name
+            ))));
+        };
+        let plan = Arc::new(self.relation.source_plan(wanted)?);
+        let isolation = if plan.committed_only { Isolation::Committed } else { Isolation::Uncommitted };
+        let mut scans: Vec<Arc<dyn PartitionStream>> = Vec::new();
+        for (partition, log) in (0..).zip(&topic.partitions) {
+            if !pruning.keeps(partition) {
+                continue;
+            }
+            let marks = log.marks();
+            let from = pruning.first_offset().max(marks.log_start);
+            let until = pruning.end_offset().min(isolation.bound(&marks));
+            if from < until {
+                let scan = PartitionScan::new(plan.clone(), wanted.len(), log.clone(), from..until, self.limits)
+                    .since(pruning.first_timestamp());
+                scans.push(Arc::new(scan));
+            }
+        }
+        Ok(scans)
+    }
+}
+
+#[async_trait]
+impl TableProvider for TopicTable {
+    fn schema(&self) -> SchemaRef {
+        self.schema.clone()
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> PlanResult<Vec<TableProviderFilterPushDown>> {
+        Ok(filters
+            .iter()
+            .map(|filter| match Pruning::understands(filter) {
+                true => TableProviderFilterPushDown::Inexact,
+                false => TableProviderFilterPushDown::Unsupported,
+            })
+            .collect())
+    }
+
+    async fn scan(
+        &self,
+        _session: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> PlanResult<Arc<dyn ExecutionPlan>> {
+        let wanted: Vec<usize> = match projection {
+            Some(projection) => projection.clone(),
+            None => (0..self.schema.fields().len()).collect(),
+        };
+        let projected = Arc::new(self.schema.project(&wanted)?);
+        let partitions = self.partitions(&wanted, &Pruning::new(filters))?;
+        if partitions.is_empty() {
+            return Ok(Arc::new(EmptyExec::new(projected)));
+        }
+        Ok(Arc::new(StreamingTableExec::try_new(projected, partitions, None, None, false, limit)?))
+    }
+}

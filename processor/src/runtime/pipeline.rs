@@ -1,0 +1,160 @@
+//! The operators of a query, in a row over one state store. Synchronous and without a clock: the same calls give the
+//! same state and output.
+
+use arrow::array::RecordBatch;
+
+use crate::operators::outbox::Outbox;
+use crate::operators::{ChangeBatch, Context, Counts, Operator, OperatorError, Progress};
+use crate::state::StateStore;
+use crate::time::EventTime;
+
+/// Operators in order, the sink last, with what they share.
+pub(super) struct Pipeline {
+    operators: Vec<Box<dyn Operator>>,
+    /// Operators from this index on work on results.
+    results_from: usize,
+    pub(super) state: StateStore,
+    pub(super) outbox: Outbox,
+    pub(super) counts: Counts,
+}
+
+/// A row of a batch on which an expression failed.
+pub(super) struct BadRow {
+    /// Its index in the batch.
+    pub(super) row: usize,
+    /// What failed.
+    pub(super) reason: String,
+}
+
+impl Pipeline {
+    pub(super) fn new(operators: Vec<Box<dyn Operator>>, state: StateStore, outbox: Outbox) -> Self {
+        let aggregate = operators.iter().position(|operator| operator.makes_results());
+        Self {
+            results_from: aggregate.map_or(operators.len(), |index| index + 1),
+            operators,
+            state,
+            outbox,
+            counts: Counts::default(),
+        }
+    }
+
+    /// Lets every operator read its state; once, before anything else.
+    pub(super) fn open(&mut self) -> Result<(), OperatorError> {
+        self.each(|operator, context| operator.open(context))
+    }
+
+    /// Takes input rows. Rows on which an expression fails are left out and returned; all others count.
+    pub(super) fn push(&mut self, rows: &RecordBatch) -> Result<Vec<BadRow>, OperatorError> {
+        let mut bad = Vec::new();
+        self.push_part(rows, 0, &mut bad)?;
+        Ok(bad)
+    }
+
+    /// Moves the watermark. [`Progress::More`] asks for another call, before which a barrier may come.
+    pub(super) fn advance(&mut self, watermark: EventTime) -> Result<Progress, OperatorError> {
+        let mut progress = Progress::Done;
+        self.each(|operator, context| {
+            if operator.on_watermark(watermark, context)? == Progress::More {
+                progress = Progress::More;
+            }
+            Ok(())
+        })?;
+        Ok(progress)
+    }
+
+    /// Emits what is pending under `EMIT ON UPDATE`.
+    pub(super) fn tick(&mut self) -> Result<(), OperatorError> {
+        self.each(|operator, context| operator.on_tick(context))
+    }
+
+    /// Brings all state into the tables.
+    pub(super) fn barrier(&mut self) -> Result<(), OperatorError> {
+        self.each(|operator, context| operator.on_barrier(context))
+    }
+
+    /// The smallest watermark at which something happens.
+    pub(super) fn next_timer(&self) -> Option<EventTime> {
+        self.operators.iter().filter_map(|operator| operator.next_timer()).min()
+    }
+
+    /// True when a tick would emit something.
+    pub(super) fn has_pending(&self) -> bool {
+        self.operators.iter().any(|operator| operator.has_pending())
+    }
+
+    /// Memory that operators hold, in bytes.
+    pub(super) fn operator_bytes(&self) -> usize {
+        self.operators.iter().map(|operator| operator.memory_bytes()).sum()
+    }
+
+    /// Bytes that the current epoch holds until it is committed.
+    pub(super) fn epoch_bytes(&self) -> usize {
+        self.state.current_bytes() + self.outbox.bytes()
+    }
+
+    /// Lets operators go of what can be read back, right after a barrier.
+    pub(super) fn shrink(&mut self, target: usize) {
+        for operator in &mut self.operators {
+            operator.shrink(target);
+        }
+    }
+
+    /// Tries rows as a whole; where an expression fails, halves them until the rows that fail are alone. A batch that
+    /// fails has had no effect, so nothing counts twice.
+    fn push_part(&mut self, rows: &RecordBatch, first: usize, bad: &mut Vec<BadRow>) -> Result<(), OperatorError> {
+        match self.run_from(0, ChangeBatch::inserts(rows.clone())) {
+            Err(OperatorError::Row(error)) if rows.num_rows() < 2 => {
+                bad.push(BadRow {
+                    row: first,
+                    reason: error.to_string(),
+                });
+                Ok(())
+            }
+            Err(OperatorError::Row(_)) => {
+                let half = rows.num_rows() / 2;
+                self.push_part(&rows.slice(0, half), first, bad)?;
+                self.push_part(&rows.slice(half, rows.num_rows() - half), first + half, bad)
+            }
+            other => other,
+        }
+    }
+
+    /// Gives a batch to the operator at `index`, and what comes out to the next one.
+    fn run_from(&mut self, index: usize, batch: ChangeBatch) -> Result<(), OperatorError> {
+        if self.operators.len() <= index {
+            return Ok(());
+        }
+        let mut output = Vec::new();
+        let mut context = Context {
+            state: &mut self.state,
+            output: &mut output,
+            outbox: &mut self.outbox,
+            counts: &mut self.counts,
+            on_results: self.results_from <= index,
+        };
+        self.operators[index].on_batch(batch, &mut context)?;
+        output.into_iter().try_for_each(|batch| self.run_from(index + 1, batch))
+    }
+
+    /// Calls every operator in order; what one gives on reaches the next ones before they are called.
+    fn each(
+        &mut self,
+        mut call: impl FnMut(&mut dyn Operator, &mut Context<'_>) -> Result<(), OperatorError>,
+    ) -> Result<(), OperatorError> {
+        for index in 0..self.operators.len() {
+            let mut output = Vec::new();
+            let mut context = Context {
+                state: &mut self.state,
+                output: &mut output,
+                outbox: &mut self.outbox,
+                counts: &mut self.counts,
+                on_results: self.results_from <= index,
+            };
+            call(self.operators[index].as_mut(), &mut context)?;
+            for batch in output {
+                self.run_from(index + 1, batch)?;
+            }
+        }
+        Ok(())
+    }
+}

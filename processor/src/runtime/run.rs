@@ -1,0 +1,441 @@
+//! One run of a query: read, process, close epochs, wait for news. Ends when the query is stopped, has finished, or
+//! fails.
+
+use std::time::Duration;
+
+use futures::future::{FutureExt, select_all};
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+
+use super::QuerySpec;
+use super::epochs::Epochs;
+use super::error::{MemoryExceeded, RunError, SourceError};
+use super::pipeline::Pipeline;
+use super::source::{BadRecord, Chunk, Source};
+use super::start::{MemoryPlan, Started};
+use crate::config::EngineConfig;
+use crate::operators::outbox::Port;
+use crate::operators::{Counts, Progress};
+use crate::plan::graph::ErrorPolicy;
+use crate::ports::{Clock, Ports};
+use crate::state::EpochRecord;
+use crate::stats::QueryStats;
+use crate::time::watermark::Now;
+use crate::time::{END_OF_TIME, EventTime};
+
+/// How often a source is asked for new partitions; its deletion is noticed at once.
+const TOPIC_CHECK: Duration = Duration::from_secs(10);
+
+/// How a run ended, if it did not fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum RunEnd {
+    /// It was asked to stop.
+    Stopped,
+    /// All of a bounded source is read and everything is committed.
+    Finished,
+}
+
+/// What a run is given.
+pub(super) struct Surroundings<'a> {
+    pub(super) spec: &'a QuerySpec,
+    pub(super) ports: &'a Ports,
+    pub(super) config: &'a EngineConfig,
+    pub(super) stats: &'a QueryStats,
+    pub(super) runtime: &'a Handle,
+    /// True once the query is to stop.
+    pub(super) stop: watch::Receiver<bool>,
+}
+
+/// A run.
+pub(super) struct Run<'a> {
+    around: Surroundings<'a>,
+    source: Source,
+    pipeline: Pipeline,
+    epochs: Epochs,
+    dead_letters: Option<Port>,
+    memory: MemoryPlan,
+    /// When the current epoch ends, on the monotonic clock; `None` while it has nothing to commit.
+    deadline: Option<Duration>,
+    moved: bool,
+    last_tick: Duration,
+    last_topic_check: Duration,
+    counted: Counts,
+}
+
+enum Wake {
+    News,
+    LogClosed,
+}
+
+/// Time as a run takes it, once per round.
+pub(super) fn now(clock: &dyn Clock) -> Now {
+    Now {
+        monotonic: clock.monotonic(),
+        wall: clock.now_ms().saturating_mul(1_000),
+    }
+}
+
+impl<'a> Run<'a> {
+    pub(super) fn new(around: Surroundings<'a>, started: Started) -> Self {
+        let monotonic = around.ports.clock.monotonic();
+        Self {
+            memory: MemoryPlan::new(around.config.memory_limit),
+            around,
+            source: started.source,
+            pipeline: started.pipeline,
+            epochs: started.epochs,
+            dead_letters: started.dead_letters,
+            deadline: None,
+            moved: false,
+            last_tick: monotonic,
+            last_topic_check: monotonic,
+            counted: Counts::default(),
+        }
+    }
+
+    /// Runs until the end.
+    pub(super) fn run(mut self) -> Result<RunEnd, RunError> {
+        // Windows that the last epoch's watermark has passed may still be open.
+        let now = self.now();
+        self.advance(now)?;
+        loop {
+            if *self.around.stop.borrow() {
+                self.settle()?;
+                return Ok(RunEnd::Stopped);
+            }
+            if self.epochs.is_ready() {
+                self.settle()?;
+            }
+            self.source.mark_seen();
+            let worked = self.work()?;
+            if self.source.tracker.all_finished() {
+                self.finish()?;
+                return Ok(RunEnd::Finished);
+            }
+            self.barrier_if_due()?;
+            if !worked {
+                self.wait()?;
+            }
+        }
+    }
+
+    /// Reads and processes one chunk, if there is one.
+    fn work(&mut self) -> Result<bool, RunError> {
+        let chunk = self.source.read(self.around.stats)?;
+        let now = self.now();
+        self.pipeline.outbox.set_now(self.around.ports.clock.now_ms());
+        self.moved |= self.source.take_moved();
+        if let Some(chunk) = &chunk {
+            self.process(chunk, now)?;
+        }
+        self.advance(now)?;
+        Ok(chunk.is_some())
+    }
+
+    fn process(&mut self, chunk: &Chunk, now: Now) -> Result<(), RunError> {
+        for bad in &chunk.bad {
+            self.bad_record(chunk, bad)?;
+        }
+        let mut start = 0;
+        for cut in self.source.take_time(chunk, now)? {
+            self.push(chunk, start, cut.row)?;
+            self.source.tracker.raise(cut.watermark);
+            // No barrier in the middle of a chunk: the source's position stands behind it.
+            while self.pipeline.advance(cut.watermark)? == Progress::More {}
+            start = cut.row;
+        }
+        self.push(chunk, start, chunk.rows.num_rows())
+    }
+
+    fn push(&mut self, chunk: &Chunk, start: usize, end: usize) -> Result<(), RunError> {
+        if start == end {
+            return Ok(());
+        }
+        let rows = chunk.rows.slice(start, end - start);
+        for bad in self.pipeline.push(&rows)? {
+            let bad = BadRecord {
+                offset: chunk.offsets[start + bad.row],
+                reason: bad.reason,
+                repaired: false,
+            };
+            self.bad_record(chunk, &bad)?;
+        }
+        Ok(())
+    }
+
+    /// Lets time pass: idle partitions, the clock, windows that close.
+    fn advance(&mut self, now: Now) -> Result<(), RunError> {
+        let watermark = self.source.advance(now);
+        while self.pipeline.advance(watermark)? == Progress::More {
+            if self.memory.epoch < self.pipeline.epoch_bytes() {
+                self.barrier(false)?;
+            }
+        }
+        self.around.stats.set_watermark(watermark);
+        self.count();
+        self.note_changes(now);
+        Ok(())
+    }
+
+    /// Begins to count down to the next barrier once there is something to commit.
+    fn note_changes(&mut self, now: Now) {
+        let changed = self.moved || !self.pipeline.outbox.is_empty() || !self.pipeline.state.is_unchanged();
+        if self.deadline.is_none() && changed {
+            self.deadline = Some(next_tick(now.monotonic, self.around.config.epoch_interval));
+        }
+    }
+
+    fn barrier_if_due(&mut self) -> Result<(), RunError> {
+        let monotonic = self.around.ports.clock.monotonic();
+        let is_due = self.deadline.is_some_and(|deadline| deadline <= monotonic);
+        let is_large = self.memory.epoch < self.pipeline.epoch_bytes()
+            || self.memory.limit / 8 * 7 < self.pipeline.operator_bytes();
+        let emits = self.tick_at().is_some_and(|at| at <= monotonic) && self.deadline.is_none();
+        match is_due || is_large || emits {
+            true => self.barrier(false),
+            false => Ok(()),
+        }
+    }
+
+    /// Ends the current epoch and starts its commit, after the one before has ended. An epoch without changes is none.
+    fn barrier(&mut self, finished: bool) -> Result<(), RunError> {
+        let now = self.now();
+        self.pipeline.outbox.set_now(self.around.ports.clock.now_ms());
+        if finished || self.tick_at().is_some_and(|at| at <= now.monotonic) {
+            self.pipeline.tick()?;
+            self.last_tick = now.monotonic;
+        }
+        self.pipeline.barrier()?;
+        // What the tables hold now may leave the operators' memory.
+        self.pipeline.shrink(self.memory.groups);
+        self.check_memory()?;
+        self.count();
+        self.deadline = None;
+        let changed = self.moved || finished || !self.pipeline.outbox.is_empty() || !self.pipeline.state.is_unchanged();
+        if !changed {
+            return Ok(());
+        }
+        self.moved = false;
+        self.settle()?;
+        let record = self.record(finished, now);
+        let changes = self.pipeline.state.freeze();
+        let topic = self.source.topic();
+        self.epochs
+            .begin(&mut self.pipeline.outbox, &changes, record, topic, now.monotonic);
+        Ok(())
+    }
+
+    fn record(&self, finished: bool, now: Now) -> EpochRecord {
+        let marks = self.source.tracker.marks(now);
+        EpochRecord {
+            epoch: self.epochs.next(),
+            committed_at: self.around.ports.clock.now_ms(),
+            finished,
+            watermark: marks.watermark,
+            silence: marks.silence,
+            sources: self.source.positions(now),
+        }
+    }
+
+    /// Waits for the epoch in flight, if any, and brings RocksDB to it.
+    fn settle(&mut self) -> Result<(), RunError> {
+        let Some(durable) = self.epochs.wait()? else {
+            return Ok(());
+        };
+        self.pipeline.state.commit(&durable.committed)?;
+        self.source.release(&durable.committed.record.sources);
+        let took = self.around.ports.clock.monotonic().saturating_sub(durable.closed_at);
+        let stats = self.around.stats;
+        stats.add_epoch(took);
+        stats.set_source_lag(self.source.lag());
+        let memory = self.pipeline.state.memory_bytes() + self.pipeline.operator_bytes();
+        stats.set_state_bytes(self.pipeline.state.rocks().size_bytes(), memory as u64);
+        Ok(())
+    }
+
+    /// Everything is read: closes all windows, emits what is pending, and commits the last epoch.
+    fn finish(&mut self) -> Result<(), RunError> {
+        while self.pipeline.advance(END_OF_TIME)? == Progress::More {
+            if self.memory.epoch < self.pipeline.epoch_bytes() {
+                self.barrier(false)?;
+            }
+        }
+        self.barrier(true)?;
+        self.settle()?;
+        self.pipeline.state.rocks().flush()?;
+        Ok(())
+    }
+
+    fn check_memory(&self) -> Result<(), RunError> {
+        let needed = self.pipeline.operator_bytes() + self.pipeline.state.memory_bytes();
+        match needed <= self.memory.limit {
+            true => Ok(()),
+            false => Err(RunError::Memory(MemoryExceeded {
+                needed,
+                limit: self.memory.limit,
+            })),
+        }
+    }
+
+    /// When pending updates may be emitted; `None` when none are pending.
+    fn tick_at(&self) -> Option<Duration> {
+        if !self.pipeline.has_pending() {
+            return None;
+        }
+        let interval = self.around.spec.plan.emit.on_update.unwrap_or_default();
+        // What is due within half an epoch goes now, so that an interval of one epoch means every epoch.
+        let slack = self.around.config.epoch_interval / 2;
+        Some(self.last_tick + interval.saturating_sub(slack))
+    }
+
+    fn bad_record(&mut self, chunk: &Chunk, bad: &BadRecord) -> Result<(), RunError> {
+        let partition = self.source.name(chunk.partition);
+        let stats = self.around.stats;
+        stats.add_bad(|| format!("{partition} at offset {}: {}", bad.offset, bad.reason));
+        match (&self.around.spec.plan.source.on_error, self.dead_letters) {
+            (ErrorPolicy::Fail, _) => Err(RunError::Source(SourceError::BadRecord {
+                partition: partition.clone(),
+                offset: bad.offset,
+                reason: bad.reason.clone(),
+            })),
+            (ErrorPolicy::DeadLetter(_), Some(port)) if !bad.repaired => {
+                let partition = partition.clone();
+                write_dead_letter(&mut self.pipeline, port, &partition, chunk, bad);
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn count(&mut self) {
+        let counts = self.pipeline.counts;
+        self.around.stats.add_late(counts.late - self.counted.late);
+        self.around.stats.add_rows_out(counts.rows_out - self.counted.rows_out);
+        self.counted = counts;
+    }
+
+    /// Sleeps until something may have to be done. News that came since the last look are not missed.
+    fn wait(&mut self) -> Result<(), RunError> {
+        let now = self.now();
+        let mut pause = TOPIC_CHECK;
+        let monotonic = now.monotonic;
+        let until = |at: Duration| at.saturating_sub(monotonic);
+        let closing = self.pipeline.next_timer();
+        let by_clock = |time: EventTime| self.source.tracker.until(time, now);
+        let times = [
+            self.deadline.map(until),
+            self.tick_at().map(until),
+            self.source.tracker.until_idle(now),
+            closing.and_then(by_clock),
+        ];
+        for time in times.into_iter().flatten() {
+            pause = pause.min(time);
+        }
+        // Timers may fire early by their granularity; a pause of nothing at all would spin.
+        let pause = pause.max(Duration::from_millis(1));
+        let runtime = self.around.runtime;
+        let wake = runtime.block_on(wake(pause, &mut self.around.stop, &mut self.epochs, &mut self.source));
+        let is_check = TOPIC_CHECK <= until_now(self.around.ports, self.last_topic_check);
+        match wake {
+            Wake::News if !is_check => Ok(()),
+            wake => self.check_topic(matches!(wake, Wake::LogClosed)),
+        }
+    }
+
+    /// Looks whether the source topic is still there, and whether it has new partitions.
+    fn check_topic(&mut self, closed: bool) -> Result<(), RunError> {
+        let topic = self.around.ports.topics.find(self.source.topic());
+        self.source.check_topic(topic.as_ref())?;
+        if closed {
+            return Err(RunError::Source(SourceError::Closed(self.source.name(0).clone())));
+        }
+        self.last_topic_check = self.around.ports.clock.monotonic();
+        if let Some(topic) = topic {
+            let now = self.now();
+            self.source.add_new_partitions(&topic, now)?;
+        }
+        Ok(())
+    }
+
+    fn now(&self) -> Now {
+        now(self.around.ports.clock.as_ref())
+    }
+}
+
+fn until_now(ports: &Ports, since: Duration) -> Duration {
+    ports.clock.monotonic().saturating_sub(since)
+}
+
+/// Completes when a log has news, the epoch in flight has ended, the query is to stop, or the time has passed.
+async fn wake(pause: Duration, stop: &mut watch::Receiver<bool>, epochs: &mut Epochs, source: &mut Source) -> Wake {
+    let news: Vec<_> = source
+        .watches()
+        .map(|marks| {
+            async move {
+                match marks.changed().await {
+                    Ok(()) => Wake::News,
+                    Err(_) => Wake::LogClosed,
+                }
+            }
+            .boxed()
+        })
+        .collect();
+    let news = async {
+        match news.is_empty() {
+            true => std::future::pending().await,
+            false => select_all(news).await.0,
+        }
+    };
+    tokio::select! {
+        wake = news => wake,
+        _ = stop.changed() => Wake::News,
+        () = epochs.ended() => Wake::News,
+        () = tokio::time::sleep(pause) => Wake::News,
+    }
+}
+
+/// A dead letter keeps key, value and headers, and tells in headers of its own where it came from and what is wrong.
+fn write_dead_letter(
+    pipeline: &mut Pipeline,
+    port: Port,
+    partition: &protocol::ids::TopicPartition,
+    chunk: &Chunk,
+    bad: &BadRecord,
+) {
+    let record = chunk.record(bad.offset);
+    let number = partition.partition.to_string();
+    let offset = bad.offset.to_string();
+    let mut headers: Vec<(&str, Option<&[u8]>)> = record
+        .iter()
+        .flat_map(|record| record.headers.iter().filter_map(Result::ok))
+        .map(|header| (header.key, header.value))
+        .collect();
+    headers.push(("tidemill.topic", Some(partition.topic.as_bytes())));
+    headers.push(("tidemill.partition", Some(number.as_bytes())));
+    headers.push(("tidemill.offset", Some(offset.as_bytes())));
+    headers.push(("tidemill.error", Some(bad.reason.as_bytes())));
+    let (key, value) = record.map_or((None, None), |record| (record.key, record.value));
+    let target = partition.partition % pipeline.outbox.partitions(port);
+    pipeline.outbox.append(port, target, key, value, &headers);
+}
+
+/// The next multiple of the interval: all queries end their epochs together, so that they share flushes.
+fn next_tick(monotonic: Duration, interval: Duration) -> Duration {
+    let interval = interval.as_nanos().max(1);
+    let next = (monotonic.as_nanos() / interval + 1) * interval;
+    Duration::from_nanos(u64::try_from(next).unwrap_or(u64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ticks_are_multiples_above_now() {
+        let tick = |ms| next_tick(Duration::from_millis(ms), Duration::from_millis(100)).as_millis();
+        assert_eq!(
+            [tick(0), tick(1), tick(99), tick(100), tick(101)],
+            [100, 100, 100, 200, 200]
+        );
+    }
+}

@@ -1,0 +1,552 @@
+//! The source of a query: partitions read in turn through `storage`, decoded into batches of rows, with their time.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::datatypes::TimestampMicrosecondType;
+use datafusion::physical_expr::PhysicalExpr;
+use protocol::ids::{LeaderEpoch, NO_LEADER_EPOCH, Offset, PartitionId, TopicId, TopicPartition};
+use protocol::records::{Batch, Record, Records};
+use storage::{Isolation, Log, Marks, Pin, ReadError, VisibleReader};
+use tokio::sync::watch;
+
+use super::error::{RunError, SourceError};
+use crate::formats::{Decoded, RecordOrigin, SourceDecoder};
+use crate::operators::OperatorError;
+use crate::operators::evaluate_time;
+use crate::plan::graph::{SourcePlan, StartAt};
+use crate::ports::TopicHandle;
+use crate::state::{EpochRecord, SourcePosition};
+use crate::stats::QueryStats;
+use crate::time::split::{Cut, Standing, cuts};
+use crate::time::watermark::{Now, WatermarkTracker};
+use crate::time::window::WindowShape;
+use crate::time::{EventTime, START_OF_TIME};
+
+/// Limits of reading.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ReadLimits {
+    /// Bytes of batches read from one partition before the next one has its turn.
+    pub(super) bytes_per_round: usize,
+    /// Largest decompressed size of a batch.
+    pub(super) batch_bytes_max: usize,
+}
+
+/// Rows of one turn of one partition.
+pub(super) struct Chunk {
+    /// The partition's index in the source.
+    pub(super) partition: usize,
+    /// The rows.
+    pub(super) rows: RecordBatch,
+    /// Offset of each row.
+    pub(super) offsets: Vec<Offset>,
+    /// Records that could not become rows, or only in part.
+    pub(super) bad: Vec<BadRecord>,
+    records: Vec<Records>,
+}
+
+/// A bad record.
+pub(super) struct BadRecord {
+    /// Where it lies.
+    pub(super) offset: Offset,
+    /// What is wrong.
+    pub(super) reason: String,
+    /// True when a row was made of it all the same (`ON ERROR NULL`).
+    pub(super) repaired: bool,
+}
+
+/// Event times of a chunk and the watermarks that its rows propose.
+struct ChunkTime {
+    event_times: Vec<EventTime>,
+    proposals: Vec<EventTime>,
+}
+
+/// A query's source topic.
+pub(super) struct Source {
+    plan: SourcePlan,
+    decoder: SourceDecoder,
+    topic_id: TopicId,
+    owner: Arc<str>,
+    partitions: Vec<Partition>,
+    pub(super) tracker: WatermarkTracker,
+    shape: Option<WindowShape>,
+    limits: ReadLimits,
+    turn: usize,
+    moved: bool,
+}
+
+struct Partition {
+    name: TopicPartition,
+    log: Arc<Log>,
+    reader: VisibleReader,
+    marks: watch::Receiver<Marks>,
+    /// Next offset of a record that was not processed.
+    position: Offset,
+    leader_epoch: LeaderEpoch,
+    until: Option<Offset>,
+    pin: Pin,
+    finished: bool,
+}
+
+impl Source {
+    /// Opens the source where the last committed epoch left it, or where a new query starts. Fails when the log does not
+    /// hold what the query needs, or holds something else than it has read.
+    pub(super) fn open(
+        plan: &SourcePlan,
+        topic: &TopicHandle,
+        owner: &str,
+        committed: Option<&EpochRecord>,
+        shape: Option<WindowShape>,
+        limits: ReadLimits,
+        now: Now,
+    ) -> Result<Self, RunError> {
+        let mut source = Self {
+            decoder: SourceDecoder::new(plan).map_err(OperatorError::Arrow)?,
+            topic_id: topic.id,
+            owner: owner.into(),
+            partitions: Vec::new(),
+            tracker: match committed {
+                Some(record) => WatermarkTracker::restore(&record.time_marks(), plan.idle_timeout, now),
+                None => WatermarkTracker::new(0, plan.idle_timeout, now),
+            },
+            plan: plan.clone(),
+            shape,
+            limits,
+            turn: 0,
+            moved: false,
+        };
+        for saved in committed.iter().flat_map(|record| &record.sources) {
+            let log = source.log_of(topic, saved.partition)?;
+            verify(saved, &log, topic)?;
+            source.add(log, saved.next_offset, saved.leader_epoch);
+        }
+        source.add_new_partitions(topic, now)?;
+        Ok(source)
+    }
+
+    /// Takes in partitions of the topic that the source does not read yet. A bounded source reads those that its stop
+    /// names and no others.
+    pub(super) fn add_new_partitions(&mut self, topic: &TopicHandle, now: Now) -> Result<(), RunError> {
+        let wanted: Vec<PartitionId> = match &self.plan.stop {
+            Some(stop) => stop.iter().map(|(partition, _)| *partition).collect(),
+            None => (0..topic.partitions.len())
+                .map(|index| PartitionId::try_from(index).expect("partitions are 32 bits"))
+                .collect(),
+        };
+        for partition in wanted {
+            if self.partitions.iter().any(|known| known.name.partition == partition) {
+                continue;
+            }
+            let log = self.log_of(topic, partition)?;
+            let start = start_offset(&self.plan.start, &log)?;
+            self.tracker.add_partition(now);
+            self.add(log, start, NO_LEADER_EPOCH);
+        }
+        Ok(())
+    }
+
+    /// Fails when the topic is no longer the one that is read.
+    pub(super) fn check_topic(&self, topic: Option<&TopicHandle>) -> Result<(), SourceError> {
+        let Some(topic) = topic else {
+            return Err(SourceError::TopicGone(self.plan.topic.clone()));
+        };
+        match topic.id == self.topic_id {
+            true => Ok(()),
+            false => Err(SourceError::OtherTopic {
+                topic: self.plan.topic.clone(),
+                expected: self.topic_id,
+                found: topic.id,
+            }),
+        }
+    }
+
+    /// True when the source has moved over something since the last call, visible or not.
+    pub(super) fn take_moved(&mut self) -> bool {
+        std::mem::take(&mut self.moved)
+    }
+
+    /// Reads from the next partition that has something; `None` when none has.
+    pub(super) fn read(&mut self, stats: &QueryStats) -> Result<Option<Chunk>, RunError> {
+        for _ in 0..self.partitions.len() {
+            let index = self.turn % self.partitions.len();
+            self.turn = (index + 1) % self.partitions.len();
+            if let Some(chunk) = self.read_partition(index, stats)? {
+                return Ok(Some(chunk));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Where a chunk has to be cut, given the rows before it; and what it makes of its partition's watermark.
+    pub(super) fn take_time(&mut self, chunk: &Chunk, now: Now) -> Result<Vec<Cut>, RunError> {
+        self.tracker.arrived(chunk.partition, now);
+        if chunk.rows.num_rows() == 0 {
+            return Ok(Vec::new());
+        }
+        let time = self.chunk_time(&chunk.rows)?;
+        let standing = Standing {
+            current: self.tracker.current(),
+            own: self.tracker.partition_watermark(chunk.partition),
+            others: self.tracker.others(chunk.partition),
+        };
+        let found = match &self.shape {
+            Some(shape) => cuts(&time.event_times, &time.proposals, standing, shape),
+            None => Vec::new(),
+        };
+        let highest = time.proposals.iter().copied().max().unwrap_or(START_OF_TIME);
+        self.tracker.propose(chunk.partition, highest);
+        Ok(found)
+    }
+
+    /// Looks at the logs' ends, lets time pass, and returns the watermark.
+    pub(super) fn advance(&mut self, now: Now) -> EventTime {
+        for (index, partition) in self.partitions.iter_mut().enumerate() {
+            if !partition.finished && partition.is_at_stop() {
+                partition.finished = true;
+                self.tracker.finish(index);
+            }
+            let at_end = partition.log.marks().log_end <= partition.reader.position();
+            self.tracker.set_at_end(index, at_end);
+        }
+        self.tracker.advance(now)
+    }
+
+    /// Records that are visible and not yet read.
+    pub(super) fn lag(&self) -> u64 {
+        let isolation = self.isolation();
+        self.partitions
+            .iter()
+            .map(|partition| {
+                let bound = isolation.bound(&partition.log.marks());
+                let end = partition.until.map_or(bound, |until| until.min(bound));
+                u64::try_from(end - partition.reader.position()).unwrap_or(0)
+            })
+            .sum()
+    }
+
+    /// Where the source stands, as an epoch keeps it.
+    pub(super) fn positions(&self, now: Now) -> Vec<SourcePosition> {
+        let marks = self.tracker.marks(now);
+        self.partitions
+            .iter()
+            .zip(marks.partitions)
+            .map(|(partition, mark)| SourcePosition {
+                partition: partition.name.partition,
+                topic_id: self.topic_id,
+                leader_epoch: partition.leader_epoch,
+                next_offset: partition.position,
+                mark,
+            })
+            .collect()
+    }
+
+    /// Lets retention have what lies below the positions of a committed epoch.
+    pub(super) fn release(&self, positions: &[SourcePosition]) {
+        for position in positions {
+            let known = self
+                .partitions
+                .iter()
+                .find(|partition| partition.name.partition == position.partition);
+            if let Some(partition) = known {
+                partition.pin.advance(position.next_offset);
+            }
+        }
+    }
+
+    /// The name of a partition.
+    pub(super) fn name(&self, partition: usize) -> &TopicPartition {
+        &self.partitions[partition].name
+    }
+
+    /// The topic's name.
+    pub(super) fn topic(&self) -> &str {
+        &self.plan.topic
+    }
+
+    /// Receivers that tell of news; everything up to now counts as seen.
+    pub(super) fn watches(&mut self) -> impl Iterator<Item = &mut watch::Receiver<Marks>> {
+        self.partitions
+            .iter_mut()
+            .filter(|partition| !partition.finished)
+            .map(|partition| &mut partition.marks)
+    }
+
+    /// Marks everything that the logs have told up to now as seen; to be called before reading.
+    pub(super) fn mark_seen(&mut self) {
+        for partition in &mut self.partitions {
+            partition.marks.mark_unchanged();
+        }
+    }
+
+    fn read_partition(&mut self, index: usize, stats: &QueryStats) -> Result<Option<Chunk>, RunError> {
+        let partition = &mut self.partitions[index];
+        if partition.finished {
+            return Ok(None);
+        }
+        let batches = partition.reader.next_batches(self.limits.bytes_per_round);
+        let batches = batches.map_err(|error| partition.read_error(error))?;
+        let next = partition.reader.position();
+        let next = partition
+            .until
+            .map_or(next, |until| next.min(until))
+            .max(partition.position);
+        self.moved |= partition.position < next;
+        let Some(batches) = batches else {
+            partition.position = next;
+            return Ok(None);
+        };
+        let chunk = self.decode(index, &batches)?;
+        let partition = &mut self.partitions[index];
+        partition.position = next;
+        if let Some(last) = batches.last() {
+            partition.leader_epoch = last.header.partition_leader_epoch;
+        }
+        stats.add_read(chunk.offsets.len() as u64 + unmade(&chunk.bad));
+        stats.add_rows_in(chunk.offsets.len() as u64);
+        Ok(Some(chunk))
+    }
+
+    fn decode(&mut self, index: usize, batches: &[Batch]) -> Result<Chunk, RunError> {
+        let mut offsets = Vec::new();
+        let mut bad = Vec::new();
+        let mut kept = Vec::with_capacity(batches.len());
+        for batch in batches {
+            let origin = RecordOrigin {
+                partition: self.partitions[index].name.partition,
+                batch_max_timestamp: batch.header.max_timestamp,
+            };
+            let records = match batch.records(self.limits.batch_bytes_max) {
+                Ok(records) => records,
+                Err(error) => {
+                    bad.push(BadRecord::new(batch.header.base_offset, error.to_string()));
+                    continue;
+                }
+            };
+            self.decode_records(index, origin, &records, &mut offsets, &mut bad);
+            kept.push(records);
+        }
+        let rows = self.decoder.finish().map_err(OperatorError::Arrow)?;
+        Ok(Chunk {
+            partition: index,
+            rows,
+            offsets,
+            bad,
+            records: kept,
+        })
+    }
+
+    fn decode_records(
+        &mut self,
+        index: usize,
+        origin: RecordOrigin,
+        records: &Records,
+        offsets: &mut Vec<Offset>,
+        bad: &mut Vec<BadRecord>,
+    ) {
+        let partition = &self.partitions[index];
+        let (from, until) = (partition.position, partition.until.unwrap_or(Offset::MAX));
+        let mut next = records.header().base_offset;
+        for record in records {
+            let record = match record {
+                Ok(record) => record,
+                Err(error) => {
+                    // The rest of the batch cannot be told apart: it counts as one bad record.
+                    if from <= next && next < until {
+                        bad.push(BadRecord::new(next, error.to_string()));
+                    }
+                    return;
+                }
+            };
+            next = record.offset + 1;
+            if record.offset < from || until <= record.offset {
+                continue;
+            }
+            match self.decoder.push(origin, &record) {
+                Ok(Decoded::Row) => offsets.push(record.offset),
+                Ok(Decoded::Repaired) => {
+                    offsets.push(record.offset);
+                    bad.push(BadRecord {
+                        offset: record.offset,
+                        reason: "fields that could not be read became NULL".into(),
+                        repaired: true,
+                    });
+                }
+                Err(error) => bad.push(BadRecord::new(record.offset, error.reason)),
+            }
+        }
+    }
+
+    fn chunk_time(&self, rows: &RecordBatch) -> Result<ChunkTime, RunError> {
+        let event_times = rows
+            .column(self.plan.event_time)
+            .as_primitive::<TimestampMicrosecondType>()
+            .values()
+            .to_vec();
+        Ok(ChunkTime {
+            event_times,
+            proposals: proposals(&self.plan.watermark, rows)?,
+        })
+    }
+
+    fn isolation(&self) -> Isolation {
+        match self.plan.committed_only {
+            true => Isolation::Committed,
+            false => Isolation::Uncommitted,
+        }
+    }
+
+    fn log_of(&self, topic: &TopicHandle, partition: PartitionId) -> Result<Arc<Log>, SourceError> {
+        let index = usize::try_from(partition).ok();
+        let log = index.and_then(|index| topic.partitions.get(index));
+        log.cloned().ok_or_else(|| SourceError::NoPartition {
+            topic: topic.name.to_string(),
+            partition,
+        })
+    }
+
+    fn add(&mut self, log: Arc<Log>, position: Offset, leader_epoch: LeaderEpoch) {
+        let name = log.topic_partition().clone();
+        let stop = self.plan.stop.iter().flatten();
+        let until = stop
+            .filter(|(partition, _)| *partition == name.partition)
+            .map(|(_, offset)| *offset)
+            .next();
+        self.partitions.push(Partition {
+            reader: VisibleReader::new(Arc::clone(&log), position, until, self.isolation()),
+            marks: log.watch(),
+            pin: log.pin(Arc::clone(&self.owner), position),
+            name,
+            log,
+            position,
+            leader_epoch,
+            until,
+            finished: false,
+        });
+    }
+}
+
+impl Partition {
+    fn is_at_stop(&self) -> bool {
+        self.until.is_some_and(|until| until <= self.reader.position())
+    }
+
+    fn read_error(&self, error: ReadError) -> SourceError {
+        let marks = self.log.marks();
+        match error {
+            ReadError::OffsetOutOfRange(_) if self.position < marks.log_start => SourceError::BelowStart {
+                partition: self.name.clone(),
+                position: self.position,
+                log_start: marks.log_start,
+            },
+            source => SourceError::Read {
+                partition: self.name.clone(),
+                source,
+            },
+        }
+    }
+}
+
+impl Chunk {
+    /// The record at an offset of this chunk.
+    pub(super) fn record(&self, offset: Offset) -> Option<Record<'_>> {
+        self.records
+            .iter()
+            .find(|records| {
+                let header = records.header();
+                header.base_offset <= offset && offset <= header.last_offset()
+            })
+            .and_then(|records| {
+                records
+                    .iter()
+                    .filter_map(Result::ok)
+                    .find(|record| record.offset == offset)
+            })
+    }
+}
+
+impl BadRecord {
+    fn new(offset: Offset, reason: String) -> Self {
+        Self {
+            offset,
+            reason,
+            repaired: false,
+        }
+    }
+}
+
+fn unmade(bad: &[BadRecord]) -> u64 {
+    bad.iter().filter(|bad| !bad.repaired).count() as u64
+}
+
+/// The watermark that every row proposes; the start of time where the expression is NULL.
+fn proposals(watermark: &Arc<dyn PhysicalExpr>, rows: &RecordBatch) -> Result<Vec<EventTime>, RunError> {
+    let values = evaluate_time(watermark, rows).map_err(OperatorError::Result)?;
+    Ok(match values.null_count() {
+        0 => values.values().to_vec(),
+        _ => values.iter().map(|value| value.unwrap_or(START_OF_TIME)).collect(),
+    })
+}
+
+/// Checks that the log still holds what the query has read, and has what it reads next.
+fn verify(saved: &SourcePosition, log: &Log, topic: &TopicHandle) -> Result<(), SourceError> {
+    if saved.topic_id != topic.id {
+        return Err(SourceError::OtherTopic {
+            topic: topic.name.to_string(),
+            expected: saved.topic_id,
+            found: topic.id,
+        });
+    }
+    let marks = log.marks();
+    let partition = || log.topic_partition().clone();
+    let position = saved.next_offset;
+    if marks.log_end < position {
+        return Err(SourceError::BeyondEnd {
+            partition: partition(),
+            position,
+            log_end: marks.log_end,
+        });
+    }
+    if position < marks.log_start {
+        return Err(SourceError::BelowStart {
+            partition: partition(),
+            position,
+            log_start: marks.log_start,
+        });
+    }
+    if saved.leader_epoch == NO_LEADER_EPOCH || position == marks.log_start {
+        return Ok(());
+    }
+    // The epoch must still be in the log's history and reach at least as far as the query has read; behind it only
+    // markers and later epochs may lie.
+    match log.end_offset_for_epoch(saved.leader_epoch) {
+        Some((epoch, _)) if epoch == saved.leader_epoch => Ok(()),
+        _ => Err(SourceError::OtherHistory {
+            partition: partition(),
+            position,
+            epoch: saved.leader_epoch,
+        }),
+    }
+}
+
+/// Where a partition starts that the query has never read.
+fn start_offset(start: &StartAt, log: &Log) -> Result<Offset, SourceError> {
+    let marks = log.marks();
+    let partition = log.topic_partition();
+    match start {
+        StartAt::Earliest => Ok(marks.log_start),
+        StartAt::Offsets(offsets) => {
+            let found = offsets.iter().find(|(id, _)| *id == partition.partition);
+            // A partition that was added later is new from its first record.
+            Ok(found.map_or(marks.log_start, |(_, offset)| *offset))
+        }
+        StartAt::Timestamp(time) => {
+            let found = log
+                .offset_for_timestamp(*time, Isolation::Uncommitted)
+                .map_err(|source| SourceError::Read {
+                    partition: partition.clone(),
+                    source,
+                })?;
+            Ok(found.map_or(marks.high_watermark, |found| found.offset))
+        }
+    }
+}

@@ -1,0 +1,280 @@
+//! Keeps a query running: one thread, restarts with back-off from the last committed epoch, a clear end where another
+//! try makes no sense. A panic of a query ends its run and nothing else.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use arrow::array::RecordBatch;
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+
+use super::build::has_view_table;
+use super::error::{Retry, RunError};
+use super::run::{Run, RunEnd, Surroundings, now};
+use super::start::{Start, open_state, start};
+use super::view::{ViewError, read_rows};
+use super::{QuerySpec, QueryStatus};
+use crate::config::EngineConfig;
+use crate::ports::Ports;
+use crate::state::Rocks;
+use crate::stats::QueryStats;
+
+/// Panics in a row, without a committed epoch in between, after which a query is given up.
+const PANICS_MAX: u32 = 5;
+
+/// Starts queries.
+pub struct Supervisor;
+
+impl Supervisor {
+    /// Starts a query on a thread of its own and returns at once. Must be called within a tokio runtime, on which the
+    /// query's commits run. Failures show in [`QueryHandle::status`].
+    pub fn start(spec: QuerySpec, ports: Ports, config: &EngineConfig) -> QueryHandle {
+        let (stop, stop_seen) = watch::channel(false);
+        let (ended, ended_seen) = watch::channel(false);
+        let shared = Arc::new(Shared {
+            status: Mutex::new(QueryStatus::Running),
+            stats: Arc::new(QueryStats::new()),
+            rocks: Mutex::new(None),
+        });
+        let handle = QueryHandle {
+            spec: Arc::new(spec),
+            shared: Arc::clone(&shared),
+            stop,
+            ended: ended_seen,
+        };
+        let supervised = Supervised {
+            path: config.state_dir.join(handle.spec.state_folder()),
+            spec: Arc::clone(&handle.spec),
+            ports,
+            config: config.clone(),
+            shared,
+            runtime: Handle::current(),
+            stop: stop_seen,
+        };
+        let name = format!("query-{}", handle.spec.name);
+        let spawned = std::thread::Builder::new().name(name).spawn(move || {
+            supervised.supervise();
+            // Nobody may be waiting any more.
+            let _ = ended.send(true);
+        });
+        if let Err(error) = spawned {
+            handle.shared.set_status(QueryStatus::Failed {
+                reason: format!("no thread for the query: {error}"),
+            });
+        }
+        handle
+    }
+}
+
+/// A query that was started. Dropping it stops the query, without waiting.
+pub struct QueryHandle {
+    spec: Arc<QuerySpec>,
+    shared: Arc<Shared>,
+    stop: watch::Sender<bool>,
+    ended: watch::Receiver<bool>,
+}
+
+impl QueryHandle {
+    /// Its counters.
+    pub fn stats(&self) -> Arc<QueryStats> {
+        Arc::clone(&self.shared.stats)
+    }
+
+    /// Whether it runs.
+    pub fn status(&self) -> QueryStatus {
+        self.shared.lock_status().clone()
+    }
+
+    /// Asks the query to stop and waits until its thread has ended: the epoch in flight is finished, the one that is
+    /// being processed is given up. Its state folder is closed then, unless somebody is still reading its rows.
+    pub async fn stop(&self) {
+        self.stop.send_replace(true);
+        self.ended().await;
+        self.shared.set_rocks(None);
+    }
+
+    /// Waits until the query's thread has ended: it has finished, failed for good, or was stopped.
+    pub async fn ended(&self) {
+        let mut ended = self.ended.clone();
+        // An error means that the thread is gone.
+        let _ = ended.wait_for(|ended| *ended).await;
+    }
+
+    /// The rows of a keyed view at the last committed epoch. Blocks for the disk, never for the query.
+    pub fn view_rows(&self) -> Result<Vec<RecordBatch>, ViewError> {
+        if !has_view_table(&self.spec.plan) {
+            return Err(ViewError::NoTable);
+        }
+        let rocks = self.shared.lock_rocks().clone();
+        let rocks = rocks.ok_or(ViewError::Recovering)?;
+        read_rows(&rocks, &self.spec.plan.output.schema)
+    }
+}
+
+impl Drop for QueryHandle {
+    fn drop(&mut self) {
+        self.stop.send_replace(true);
+    }
+}
+
+/// What the query's thread and its handle share.
+struct Shared {
+    status: Mutex<QueryStatus>,
+    stats: Arc<QueryStats>,
+    /// The state, once it stands at the last committed epoch.
+    rocks: Mutex<Option<Arc<Rocks>>>,
+}
+
+impl Shared {
+    fn lock_status(&self) -> MutexGuard<'_, QueryStatus> {
+        self.status.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set_status(&self, status: QueryStatus) {
+        *self.lock_status() = status;
+    }
+
+    fn lock_rocks(&self) -> MutexGuard<'_, Option<Arc<Rocks>>> {
+        self.rocks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set_rocks(&self, rocks: Option<Arc<Rocks>>) {
+        *self.lock_rocks() = rocks;
+    }
+}
+
+/// The query as its thread knows it.
+struct Supervised {
+    spec: Arc<QuerySpec>,
+    ports: Ports,
+    config: EngineConfig,
+    path: PathBuf,
+    shared: Arc<Shared>,
+    runtime: Handle,
+    stop: watch::Receiver<bool>,
+}
+
+/// How a run failed.
+enum Failure {
+    Error(RunError),
+    Panic(String),
+}
+
+impl Supervised {
+    fn supervise(mut self) {
+        // Open across restarts: a reader of the view may hold it, and RocksDB cannot be opened twice.
+        let mut rocks = None;
+        let mut backoff = self.config.restart_backoff_min;
+        let mut panics = 0;
+        while !*self.stop.borrow() {
+            let epochs = self.shared.stats.snapshot().epochs;
+            let run = catch_unwind(AssertUnwindSafe(|| self.run(&mut rocks)));
+            let failure = match run {
+                Ok(Ok(RunEnd::Stopped)) => return self.close(rocks.as_deref()),
+                Ok(Ok(RunEnd::Finished)) => return self.shared.set_status(QueryStatus::Finished),
+                Ok(Err(error)) => Failure::Error(error),
+                Err(panic) => Failure::Panic(panic_message(panic.as_ref())),
+            };
+            if epochs < self.shared.stats.snapshot().epochs {
+                backoff = self.config.restart_backoff_min;
+                panics = 0;
+            }
+            panics += u32::from(matches!(failure, Failure::Panic(_)));
+            let retry = match &failure {
+                Failure::Error(error) => error.retry(),
+                Failure::Panic(_) if PANICS_MAX <= panics => Retry::Never,
+                Failure::Panic(_) => Retry::Later,
+            };
+            let reason = failure.reason();
+            if retry == Retry::Never {
+                tracing::error!(query = %self.spec.name, reason, "query failed");
+                return self.shared.set_status(QueryStatus::Failed { reason });
+            }
+            tracing::warn!(query = %self.spec.name, reason, ?backoff, "query failed, starting again");
+            if retry == Retry::WithoutState {
+                self.discard_state(&mut rocks);
+            }
+            self.shared.set_status(QueryStatus::Restarting { reason });
+            self.pause(backoff);
+            backoff = (backoff * 2).min(self.config.restart_backoff_max);
+            self.shared.stats.add_restart();
+        }
+    }
+
+    fn run(&self, rocks: &mut Option<Arc<Rocks>>) -> Result<RunEnd, RunError> {
+        let open = match rocks {
+            Some(open) => Arc::clone(open),
+            None => Arc::clone(rocks.insert(open_state(&self.path)?)),
+        };
+        let started = start(
+            &self.spec,
+            &self.ports,
+            &self.config,
+            Arc::clone(&open),
+            &self.runtime,
+            now(self.ports.clock.as_ref()),
+        )?;
+        self.shared.set_rocks(Some(open));
+        let started = match started {
+            Start::Ready(started) => started,
+            Start::Finished(record) => {
+                self.shared.stats.set_watermark(record.watermark);
+                return Ok(RunEnd::Finished);
+            }
+        };
+        self.shared.set_status(QueryStatus::Running);
+        let around = Surroundings {
+            spec: &self.spec,
+            ports: &self.ports,
+            config: &self.config,
+            stats: &self.shared.stats,
+            runtime: &self.runtime,
+            stop: self.stop.clone(),
+        };
+        Run::new(around, *started).run()
+    }
+
+    /// Brings everything to disk after an orderly stop, so that the next start has nothing to apply.
+    fn close(&self, rocks: Option<&Rocks>) {
+        if let Some(Err(error)) = rocks.map(Rocks::flush) {
+            tracing::warn!(query = %self.spec.name, %error, "state was not flushed; the next start reads the changelog");
+        }
+    }
+
+    /// Throws the state folder away; the changelog has everything.
+    fn discard_state(&self, rocks: &mut Option<Arc<Rocks>>) {
+        self.shared.set_rocks(None);
+        *rocks = None;
+        if let Err(error) = Rocks::destroy(&self.path) {
+            tracing::warn!(query = %self.spec.name, %error, "damaged state could not be removed");
+        }
+    }
+
+    fn pause(&mut self, backoff: Duration) {
+        let stop = &mut self.stop;
+        self.runtime.block_on(async {
+            tokio::select! {
+                _ = stop.wait_for(|stop| *stop) => {}
+                () = tokio::time::sleep(backoff) => {}
+            }
+        });
+    }
+}
+
+impl Failure {
+    fn reason(&self) -> String {
+        match self {
+            Self::Error(error) => error.to_string(),
+            Self::Panic(message) => format!("panic: {message}"),
+        }
+    }
+}
+
+fn panic_message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "of unknown kind".to_owned())
+}

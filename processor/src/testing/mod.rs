@@ -1,0 +1,265 @@
+//! A world for tests: real logs in a temporary folder behind the ports, a clock that stands still, epochs written as
+//! plain batches.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use protocol::ids::{PartitionId, TimestampMs, TopicId, TopicPartition};
+use protocol::records::{BatchBuilder, BatchStamp, Codec};
+use storage::{AppendOrigin, DiskFs, Isolation, LogConfig, LogManager, StorageConfig, VisibleReader};
+use tempfile::TempDir;
+use uuid::Uuid;
+
+use crate::config::EngineConfig;
+use crate::ports::{
+    CatalogStore, Clock, EpochLog, EpochReceipt, EpochWrite, EpochWriter, PortError, Ports, StoredObject, TopicHandle,
+    TopicSpec, Topics,
+};
+
+/// Noon of 2026-01-01, in milliseconds.
+pub(crate) const NOON: TimestampMs = 1_767_268_800_000;
+
+/// The world.
+pub(crate) struct World {
+    folder: TempDir,
+    pub(crate) topics: Arc<TestTopics>,
+    pub(crate) catalog: Arc<MemoryCatalog>,
+    pub(crate) clock: Arc<TestClock>,
+}
+
+impl World {
+    /// An empty world at noon.
+    pub(crate) fn new() -> Self {
+        let folder = TempDir::new().expect("a temporary folder");
+        Self {
+            topics: Arc::new(TestTopics::new(folder.path())),
+            folder,
+            catalog: Arc::default(),
+            clock: Arc::new(TestClock(AtomicI64::new(NOON))),
+        }
+    }
+
+    /// The ports of this world.
+    pub(crate) fn ports(&self) -> Ports {
+        Ports {
+            clock: self.clock.clone(),
+            topics: self.topics.clone(),
+            epochs: Arc::new(PlainEpochs { topics: self.topics.clone(), clock: self.clock.clone() }),
+            catalog: self.catalog.clone(),
+        }
+    }
+
+    /// Settings for an engine in this world.
+    pub(crate) fn config(&self) -> EngineConfig {
+        EngineConfig {
+            epoch_interval: Duration::from_millis(10),
+            memory_limit: 64 << 20,
+            state_dir: self.folder.path().join("state"),
+            statement_bytes_max: 1 << 20,
+            decompressed_batch_bytes_max: 16 << 20,
+            read_bytes_per_round: 1 << 20,
+            restart_backoff_min: Duration::from_millis(10),
+            restart_backoff_max: Duration::from_millis(100),
+            query_memory_limit: 256 << 20,
+            max_queries: 8,
+        }
+    }
+
+    /// Creates a topic.
+    pub(crate) fn topic(&self, name: &str, partitions: PartitionId) {
+        self.topics.add(name, partitions, false).expect("a new topic");
+    }
+
+    /// Appends values to a partition, one batch, all dated `timestamp`.
+    pub(crate) fn produce(&self, topic: &str, partition: PartitionId, timestamp: TimestampMs, values: &[&str]) {
+        let mut batch = BatchBuilder::new(Codec::Lz4, None, timestamp);
+        for value in values {
+            batch.append(timestamp, None, Some(value.as_bytes()), &[]);
+        }
+        self.topics.append(topic, partition, batch, self.clock.now_ms());
+    }
+
+    /// Values of a topic in partition and offset order.
+    pub(crate) fn values(&self, topic: &str) -> Vec<String> {
+        let handle = self.topics.find(topic).expect("the topic");
+        let mut values = Vec::new();
+        for log in &handle.partitions {
+            let mut reader = VisibleReader::new(log.clone(), 0, None, Isolation::Committed);
+            while let Some(batches) = reader.next_batches(1 << 20).expect("readable") {
+                for batch in batches {
+                    let records = batch.records(1 << 20).expect("whole");
+                    for record in &records {
+                        let value = record.expect("whole").value.unwrap_or_default();
+                        values.push(String::from_utf8_lossy(value).into_owned());
+                    }
+                }
+            }
+        }
+        values
+    }
+}
+
+/// A clock that moves only by hand.
+pub(crate) struct TestClock(AtomicI64);
+
+impl TestClock {
+    /// Moves the clock on.
+    pub(crate) fn advance(&self, millis: i64) {
+        self.0.fetch_add(millis, Ordering::SeqCst);
+    }
+}
+
+impl Clock for TestClock {
+    fn now_ms(&self) -> TimestampMs {
+        self.0.load(Ordering::SeqCst)
+    }
+
+    fn monotonic(&self) -> Duration {
+        Duration::from_millis(u64::try_from(self.now_ms() - NOON).unwrap_or_default())
+    }
+}
+
+/// Topics over a real log manager.
+pub(crate) struct TestTopics {
+    manager: Arc<LogManager>,
+    topics: Mutex<BTreeMap<String, TopicHandle>>,
+}
+
+impl TestTopics {
+    fn new(folder: &Path) -> Self {
+        let config = StorageConfig { flush_threads: 1, ..StorageConfig::new(folder.join("data")) };
+        let manager = LogManager::open(config, Arc::new(DiskFs), NOON).expect("a data folder");
+        Self { manager, topics: Mutex::default() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, TopicHandle>> {
+        self.topics.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn add(&self, name: &str, partitions: PartitionId, internal: bool) -> Result<TopicHandle, PortError> {
+        let mut topics = self.lock();
+        if topics.contains_key(name) {
+            return Err(PortError::TopicExists(name.to_owned()));
+        }
+        let id = TopicId(Uuid::new_v4());
+        let config =
+            Arc::new(LogConfig { durability: storage::Durability::Async, retention_ms: None, ..LogConfig::default() });
+        let logs = (0..partitions)
+            .map(|partition| {
+                let partition = TopicPartition { topic: name.into(), partition };
+                self.manager.open_log(partition, id, config.clone(), NOON).expect("a new log")
+            })
+            .collect();
+        let handle = TopicHandle { name: name.into(), id, partitions: logs, internal };
+        topics.insert(name.to_owned(), handle.clone());
+        Ok(handle)
+    }
+
+    fn append(&self, topic: &str, partition: PartitionId, batch: BatchBuilder, now: TimestampMs) -> i64 {
+        let handle = self.find(topic).expect("the topic");
+        let log = &handle.partitions[usize::try_from(partition).expect("not negative")];
+        let batch = batch.finish(BatchStamp::NONE);
+        log.append(&batch, AppendOrigin::Coordinator, now).expect("appended").last_offset + 1
+    }
+}
+
+#[async_trait]
+impl Topics for TestTopics {
+    fn find(&self, name: &str) -> Option<TopicHandle> {
+        self.lock().get(name).cloned()
+    }
+
+    fn list(&self) -> Vec<TopicHandle> {
+        self.lock().values().cloned().collect()
+    }
+
+    async fn create(&self, spec: TopicSpec) -> Result<TopicHandle, PortError> {
+        self.add(&spec.name, spec.partitions.unwrap_or(1), spec.internal)
+    }
+
+    async fn delete(&self, name: &str) -> Result<(), PortError> {
+        let removed = self.lock().remove(name);
+        for log in removed.iter().flat_map(|handle| &handle.partitions) {
+            self.manager.delete_log(log.topic_partition(), NOON).expect("deleted");
+        }
+        Ok(())
+    }
+}
+
+/// Epochs as plain batches: nothing here is about transactions.
+struct PlainEpochs {
+    topics: Arc<TestTopics>,
+    clock: Arc<TestClock>,
+}
+
+#[async_trait]
+impl EpochLog for PlainEpochs {
+    async fn open(&self, _transactional_id: &str) -> Result<Box<dyn EpochWriter>, PortError> {
+        Ok(Box::new(PlainWriter { topics: self.topics.clone(), clock: self.clock.clone() }))
+    }
+
+    async fn retire(&self, _transactional_id: &str, _group: &str) -> Result<(), PortError> {
+        Ok(())
+    }
+}
+
+struct PlainWriter {
+    topics: Arc<TestTopics>,
+    clock: Arc<TestClock>,
+}
+
+#[async_trait]
+impl EpochWriter for PlainWriter {
+    async fn commit(&mut self, epoch: EpochWrite) -> Result<EpochReceipt, PortError> {
+        let mut ends = BTreeMap::new();
+        for write in epoch.writes {
+            let TopicPartition { topic, partition } = &write.partition;
+            let end = self.topics.append(topic, *partition, write.records, self.clock.now_ms());
+            ends.insert(write.partition.clone(), end);
+        }
+        Ok(EpochReceipt { ends: ends.into_iter().collect() })
+    }
+}
+
+/// A catalog in memory, which outlives engines. It can be told to refuse.
+#[derive(Default)]
+pub(crate) struct MemoryCatalog {
+    objects: Mutex<BTreeMap<String, StoredObject>>,
+    pub(crate) refuse: std::sync::atomic::AtomicBool,
+}
+
+impl MemoryCatalog {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, StoredObject>> {
+        self.objects.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn check(&self) -> Result<(), PortError> {
+        match self.refuse.load(Ordering::SeqCst) {
+            true => Err(PortError::Storage("refused by the test".to_owned())),
+            false => Ok(()),
+        }
+    }
+}
+
+#[async_trait]
+impl CatalogStore for MemoryCatalog {
+    fn load(&self) -> Vec<StoredObject> {
+        self.lock().values().cloned().collect()
+    }
+
+    async fn put(&self, object: StoredObject) -> Result<(), PortError> {
+        self.check()?;
+        self.lock().insert(object.name.clone(), object);
+        Ok(())
+    }
+
+    async fn remove(&self, name: &str) -> Result<(), PortError> {
+        self.check()?;
+        self.lock().remove(name);
+        Ok(())
+    }
+}

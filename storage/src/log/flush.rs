@@ -1,0 +1,88 @@
+//! The log's side of a flush round, and a clean stop.
+
+use std::{
+    mem,
+    sync::{Arc, atomic::Ordering},
+};
+
+use protocol::Offset;
+
+use super::Log;
+use crate::{error::IoFailure, flush::FlushJob, segment::name::FileKind};
+
+impl Log {
+    /// Collects what must reach the device for the log to be durable up to its present end; `None` when nothing waits.
+    pub(crate) fn capture_flush(self: &Arc<Self>) -> Option<FlushJob> {
+        // Before the look at the log: an append that comes after it queues the log again.
+        self.queued.store(0, Ordering::Release);
+        let mut writer = self.writer();
+        if self.poisoned.get().is_some() || self.closed.load(Ordering::Acquire) {
+            return None;
+        }
+        let bytes = mem::take(&mut writer.unflushed_bytes);
+        let job = FlushJob {
+            log: Arc::clone(self),
+            target: writer.next_offset,
+            bytes,
+            sealed: mem::take(&mut writer.rolled),
+            files: mem::take(&mut writer.replaced),
+            active: (0 < bytes).then(|| Arc::clone(&writer.active)),
+            names_changed: mem::take(&mut writer.names_changed),
+        };
+        let waits = job.active.is_some() || !job.sealed.is_empty() || !job.files.is_empty() || job.names_changed;
+        waits.then_some(job)
+    }
+
+    /// Takes note of how a flush ended. Returns whether the log is durable up to the job's target.
+    pub(crate) fn finish_flush(&self, job: FlushJob, result: Result<(), IoFailure>) -> bool {
+        match result {
+            Ok(()) => {
+                self.raise_durable(job.target);
+                true
+            }
+            Err(failure) => {
+                self.poison(&failure);
+                false
+            }
+        }
+    }
+
+    /// Makes everything durable and writes what a clean start needs. The log is closed to appends before.
+    pub(crate) fn close_cleanly(self: &Arc<Self>) -> Result<Offset, IoFailure> {
+        self.closed.store(true, Ordering::Release);
+        let job = {
+            let mut writer = self.writer();
+            if let Some(poisoned) = self.poisoned.get() {
+                let error = std::io::Error::other(poisoned.clone());
+                return Err(IoFailure::new("close", &self.dir, error));
+            }
+            let failed = |error| IoFailure::new("close", writer.active.path(FileKind::Log), error);
+            writer.active.trim().map_err(failed)?;
+            writer.active.write_indexes().map_err(failed)?;
+            self.write_snapshot(&mut writer);
+            writer.unflushed_bytes = 0;
+            let mut sealed = mem::take(&mut writer.rolled);
+            sealed.push(Arc::clone(&writer.active));
+            FlushJob {
+                log: Arc::clone(self),
+                target: writer.next_offset,
+                bytes: 0,
+                sealed,
+                files: mem::take(&mut writer.replaced),
+                active: None,
+                names_changed: true,
+            }
+        };
+        job.sync(&*self.node.fs, &self.dir).inspect_err(|failure| {
+            self.poison(failure);
+        })?;
+        self.raise_durable(job.target);
+        Ok(job.target)
+    }
+
+    fn raise_durable(&self, durable: Offset) {
+        // The mark first: whoever the gate wakes may look at it.
+        self.board.flushed(durable);
+        self.gate.advance(durable);
+    }
+}

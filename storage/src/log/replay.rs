@@ -1,0 +1,144 @@
+//! The producers' state at an offset: the newest usable snapshot below it, and the batches in between.
+
+use std::{io, path::Path};
+
+use bytes::Bytes;
+use protocol::{
+    Offset,
+    records::{Batch, BatchHeader, parse_marker},
+};
+
+use crate::{
+    checkpoint::read_small,
+    error::IoFailure,
+    fs::{Fs, OpenMode},
+    producers::{CompletedTransaction, Producers, apply_windows, decode_snapshot},
+    segment::{
+        name::{self, FileKind},
+        scan::{Depth, Scanner, Step},
+    },
+};
+
+/// A partition folder's files, as far as recovery is concerned.
+#[derive(Debug, Default)]
+pub(super) struct Files {
+    /// Base offsets of the segments, ascending.
+    pub(super) bases: Vec<Offset>,
+    /// Offsets of the producer snapshots, ascending.
+    pub(super) snapshots: Vec<Offset>,
+}
+
+impl Files {
+    /// Where the segment at `slot` ends at the latest.
+    pub(super) fn next_base(&self, slot: usize) -> Option<Offset> {
+        self.bases.get(slot + 1).copied()
+    }
+}
+
+/// Computes the producers' state below `offset`.
+pub(super) fn producers_at(fs: &dyn Fs, dir: &Path, files: &Files, offset: Offset) -> Result<Producers, IoFailure> {
+    let (from, mut producers) = newest_snapshot(fs, dir, files, offset)?;
+    for (slot, base) in files.bases.iter().enumerate() {
+        let ended_before = files.next_base(slot).is_some_and(|next| next <= from);
+        if ended_before || offset <= *base {
+            continue;
+        }
+        let path = name::path(dir, *base, FileKind::Log);
+        replay(fs, &path, *base, from..offset, &mut producers)
+            .map_err(|error| IoFailure::new("replay", path, error))?;
+    }
+    Ok(producers)
+}
+
+/// Enters one stored batch into the producers' state; control batches say what they end. `bytes` is the whole batch.
+/// Returns the transaction that it ends.
+pub(super) fn apply_batch(
+    producers: &mut Producers,
+    header: &BatchHeader,
+    bytes: &[u8],
+) -> Option<CompletedTransaction> {
+    if !header.is_control() {
+        producers.apply_data(header);
+        return None;
+    }
+    let batch = Batch {
+        header: *header,
+        bytes: Bytes::copy_from_slice(bytes),
+    };
+    let marker = parse_marker(&batch).ok()?;
+    producers.apply_marker(&marker, header.base_offset)
+}
+
+fn newest_snapshot(fs: &dyn Fs, dir: &Path, files: &Files, offset: Offset) -> Result<(Offset, Producers), IoFailure> {
+    for snapshot in files.snapshots.iter().rev().filter(|snapshot| **snapshot <= offset) {
+        let path = name::path(dir, *snapshot, FileKind::Snapshot);
+        let Some(bytes) = read_small(fs, &path)? else { continue };
+        let producers = match decode_snapshot(&bytes) {
+            Ok(producers) => producers,
+            Err(error) => {
+                tracing::warn!(path = %path.display(), %error, "producer snapshot not used");
+                continue;
+            }
+        };
+        return Ok((*snapshot, fill_windows(fs, dir, *snapshot, producers)?));
+    }
+    Ok((files.bases.first().copied().unwrap_or(0), Producers::default()))
+}
+
+fn fill_windows(fs: &dyn Fs, dir: &Path, snapshot: Offset, producers: Producers) -> Result<Producers, IoFailure> {
+    let path = name::path(dir, snapshot, FileKind::ProducerWindows);
+    let Some(bytes) = read_small(fs, &path)? else {
+        return Ok(producers);
+    };
+    let (producers, intact) = apply_windows(producers, &bytes);
+    if !intact {
+        tracing::warn!(path = %path.display(), "producer windows are damaged, only the last batch of each is known");
+    }
+    Ok(producers)
+}
+
+fn replay(
+    fs: &dyn Fs,
+    path: &Path,
+    base: Offset,
+    range: std::ops::Range<Offset>,
+    producers: &mut Producers,
+) -> io::Result<()> {
+    let file = fs.open(path, OpenMode::Read)?;
+    let len = file.metadata()?.len;
+    let mut scanner = Scanner::new(&*file, 0, len, base..Offset::MAX);
+    loop {
+        match scanner.step(Depth::Headers)? {
+            Step::End => return Ok(()),
+            Step::Batch { header, .. } if range.end <= header.base_offset => return Ok(()),
+            Step::Batch { header, .. } if header.next_offset() <= range.start => {}
+            Step::Batch { position, header } => {
+                let bytes = if header.is_control() {
+                    scanner.batch_bytes(position, &header)?
+                } else {
+                    &[]
+                };
+                apply_batch(producers, &header, bytes);
+            }
+            Step::Bad { .. } => {
+                if scanner.resync()?.is_none() {
+                    return Ok(());
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_segment_ends_where_the_next_begins() {
+        let files = Files {
+            bases: vec![0, 10],
+            snapshots: Vec::new(),
+        };
+        assert_eq!((files.next_base(0), files.next_base(1)), (Some(10), None));
+    }
+}

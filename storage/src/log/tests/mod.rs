@@ -1,0 +1,8 @@
+//! Tests of the log on a file system that loses, tears and fails.
+
+mod appending;
+mod model;
+mod reading;
+mod recovering;
+mod retaining;
+mod transactions;

@@ -1,0 +1,22 @@
+//! Integration tests: the built binary, seen from its sockets and its data folder.
+
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests stand outside: they have randomness of their own"
+)]
+
+mod admin;
+mod bad_input;
+mod demo;
+mod durability;
+mod exactly_once;
+mod fetching;
+mod groups;
+mod lifecycle;
+mod metadata;
+mod metrics;
+mod producing;
+mod recovery;
+mod sql;
+mod streaming;
+mod wire;

@@ -1,0 +1,189 @@
+//! A query's life: how it is watched, restarted, dropped and created again, and how it fails alone.
+
+use serde_json::json;
+use tests::stream::{Bed, cell};
+use tests::wait;
+
+use super::{AGGREGATES, Results, assert_same, base_ms, close_windows, events, keyed, model, send, source};
+
+const PARTITIONS: i32 = 3;
+
+fn windowed_sink(bed: &Bed, name: &str, topic: &str) {
+    bed.http.sql(&format!(
+        "CREATE SINK {name} AS SELECT window_start, k, {AGGREGATES} FROM TUMBLE(s, ts, INTERVAL '1 minute')
+         GROUP BY window_start, window_end, k EMIT ON WINDOW CLOSE WITH (connector = 'topic', topic = '{topic}')"
+    ));
+}
+
+fn results(bed: &Bed, topic: &str, count: usize) -> Results {
+    let rows = bed.rows_until(topic, "every window", |rows| rows.len() >= count);
+    assert_eq!(rows.len(), count);
+    rows.iter().map(|row| keyed(row.json())).collect()
+}
+
+#[test]
+fn a_running_query_can_be_watched() {
+    let mut bed = Bed::start();
+    let topic = bed.topic("in", PARTITIONS);
+    source(&bed, &topic, "");
+    windowed_sink(&bed, "watched", "out");
+    let all = events(10, base_ms(), 300);
+    send(&mut bed, &topic, PARTITIONS, &all);
+    bed.send(&topic, 0, &["bad"]);
+    bed.caught_up("watched", &topic.name);
+
+    let row = bed.query("watched").expect("SHOW QUERIES has it");
+    assert_eq!((cell(&row, "kind").as_str(), cell(&row, "status").to_lowercase().as_str()), ("sink", "running"));
+    let metric = |name: &str| bed.query_metric(name, "watched");
+    assert_eq!(metric("rows_read_total"), 301.0);
+    assert_eq!(metric("rows_in_total"), 300.0);
+    assert_eq!(metric("bad_rows_total"), 1.0);
+    assert_eq!(metric("late_rows_total"), 0.0);
+    assert_eq!(metric("restarts_total"), 0.0);
+    assert!(metric("epochs_total") > 0.0);
+    assert!(metric("epoch_duration_seconds") > 0.0);
+    assert!(metric("state_bytes") > 0.0);
+    // The watermark is event time: half an hour behind the clock, less what the events cover.
+    let lag = metric("watermark_lag_seconds");
+    assert!((20.0 * 60.0..40.0 * 60.0).contains(&lag), "{lag}");
+    assert_eq!(bed.http.metric("tidemill_query_state{query=\"watched\",state=\"RUNNING\"}"), 1.0);
+
+    let committed: i64 = (0..PARTITIONS)
+        .map(|partition| {
+            let mut connection = tests::client::Connection::open(&bed.broker.kafka_address());
+            committed_offset(&mut connection, "tidemill.query.watched", &topic.name, partition)
+        })
+        .sum();
+    assert_eq!(committed, 301, "the group mirrors the query's offsets");
+}
+
+fn committed_offset(connection: &mut tests::client::Connection, group: &str, topic: &str, partition: i32) -> i64 {
+    use kafka_protocol::messages::OffsetFetchRequest;
+    use kafka_protocol::messages::offset_fetch_request::OffsetFetchRequestTopic;
+    let topic = OffsetFetchRequestTopic::default()
+        .with_name(tests::requests::topic_name(topic))
+        .with_partition_indexes(vec![partition]);
+    let request = OffsetFetchRequest::default()
+        .with_group_id(tests::requests::text(group).into())
+        .with_topics(Some(vec![topic]));
+    let response = connection.call(7, &request);
+    assert_eq!(response.error_code, 0, "{response:?}");
+    response.topics[0].partitions[0].committed_offset
+}
+
+#[test]
+fn a_restart_in_the_middle_of_a_window_changes_nothing() {
+    let mut bed = Bed::start();
+    let topic = bed.topic("in", PARTITIONS);
+    source(&bed, &topic, ", idle_timeout = '1 hour'");
+    windowed_sink(&bed, "steady", "out");
+    bed.http.sql(&format!("CREATE MATERIALIZED VIEW totals AS SELECT k, {AGGREGATES} FROM s GROUP BY k"));
+    let all = events(11, base_ms(), 960);
+    for (round, part) in all.chunks(160).enumerate() {
+        send(&mut bed, &topic, PARTITIONS, part);
+        bed.caught_up("steady", &topic.name);
+        bed.caught_up("totals", &topic.name);
+        if round % 2 == 0 {
+            bed.kill_and_restart();
+        } else {
+            assert_eq!(bed.broker.terminate().code(), Some(0), "{}", bed.broker.messages());
+            bed.restart();
+        }
+        bed.status("steady", "running");
+        for query in ["steady", "totals"] {
+            assert_eq!(bed.query_metric("rows_read_total", query), 0.0, "{query} had committed everything, round {round}");
+        }
+    }
+    close_windows(&mut bed, &topic, PARTITIONS);
+    let expected = model(&all, 60_000, 60_000);
+    assert_same(&results(&bed, "out", expected.len()), &expected);
+    for query in ["steady", "totals"] {
+        wait::until("the last three records", || bed.query_metric("rows_read_total", query) >= 3.0);
+        assert_eq!(bed.query_metric("rows_read_total", query), 3.0, "{query}");
+    }
+    let total = bed.http.rows("SELECT sum(n) FROM totals WHERE k <> 'end'");
+    assert_eq!(total[0][0].as_f64(), Some(960.0));
+}
+
+#[test]
+fn drop_and_create_inherit_nothing() {
+    let mut bed = Bed::start();
+    let topic = bed.topic("in", PARTITIONS);
+    source(&bed, &topic, "");
+    let all = events(12, base_ms(), 240);
+    let total = |bed: &Bed| {
+        wait::until("every event to be counted", || {
+            bed.http.rows("SELECT sum(n) FROM totals")[0][0].as_f64() == Some(240.0)
+        });
+    };
+    send(&mut bed, &topic, PARTITIONS, &all);
+    for round in 0..3 {
+        bed.http.sql(&format!("CREATE MATERIALIZED VIEW totals AS SELECT k, {AGGREGATES} FROM s GROUP BY k"));
+        total(&bed);
+        bed.caught_up("totals", &topic.name);
+        assert_eq!(bed.query_metric("rows_read_total", "totals"), 240.0, "it starts from the beginning, round {round}");
+        bed.http.sql("DROP MATERIALIZED VIEW totals");
+        assert_eq!(bed.query_metric("rows_read_total", "totals"), 0.0);
+        let state = std::fs::read_dir(bed.broker.data_dir().join("state")).map_or(0, Iterator::count);
+        assert_eq!(state, 0, "no state folder is left");
+        let groups = bed.http.metrics();
+        assert!(!groups.keys().any(|series| series.contains("tidemill.query.totals")), "nor the group's offsets");
+    }
+    // Under the same name, another kind and another query.
+    bed.http.sql("CREATE SINK totals AS SELECT k FROM s WHERE k = 'k1' WITH (connector = 'topic', topic = 'ones')");
+    let ones = all.iter().filter(|event| event.key == "k1").count();
+    assert_eq!(bed.rows_until("ones", "the rows of k1", |rows| rows.len() >= ones).len(), ones);
+    bed.kill_and_restart();
+    assert_eq!(bed.http.rows("SHOW QUERIES").len(), 1);
+    let changelogs = std::fs::read_dir(bed.broker.data_dir().join("topics")).expect("topics");
+    let changelogs = changelogs.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let changelogs: Vec<String> = changelogs.filter(|name| name.starts_with("tidemill.changelog.")).collect();
+    assert_eq!(changelogs.len(), 1, "{changelogs:?}");
+}
+
+#[test]
+fn a_query_whose_topic_goes_fails_and_its_neighbour_does_not() {
+    let mut bed = Bed::start();
+    let topic = bed.topic("in", PARTITIONS);
+    let other = bed.topic("other", 1);
+    source(&bed, &topic, "");
+    windowed_sink(&bed, "orphan", "out");
+    bed.http.sql(&format!(
+        "CREATE SINK neighbour AS SELECT _value FROM \"{}\" WITH (connector = 'topic', topic = 'copy')",
+        other.name
+    ));
+    send(&mut bed, &topic, PARTITIONS, &events(13, base_ms(), 30));
+    bed.caught_up("orphan", &topic.name);
+    crate::admin::delete_topic(&mut bed.connection, &topic);
+    bed.status("orphan", "failed");
+    let row = bed.query("orphan").expect("a failed query is shown");
+    assert!(cell(&row, "reason").contains(&topic.name), "{row:?}");
+    bed.send(&other, 0, &["still here"]);
+    let copies = bed.rows_until("copy", "the neighbour", |rows| !rows.is_empty());
+    assert_eq!(copies[0].json(), json!({ "_value": "still here" }));
+    bed.kill_and_restart();
+    bed.status("orphan", "failed");
+    bed.http.sql("DROP SOURCE s CASCADE");
+    assert_eq!(bed.http.rows("SHOW QUERIES").len(), 1, "a failed query can be dropped");
+}
+
+#[test]
+fn a_topic_that_grows_brings_its_new_partitions_along() {
+    use kafka_protocol::messages::CreatePartitionsRequest;
+    use kafka_protocol::messages::create_partitions_request::CreatePartitionsTopic;
+    let mut bed = Bed::start();
+    let topic = bed.topic("growing", 1);
+    bed.http.sql(&format!(
+        "CREATE SINK copy AS SELECT _partition AS p FROM \"{}\" WITH (connector = 'topic', topic = 'copy', partitions = 1)",
+        topic.name
+    ));
+    bed.send(&topic, 0, &["a"]);
+    bed.caught_up("copy", &topic.name);
+    let grown = CreatePartitionsTopic::default().with_name(topic.topic_name()).with_count(3);
+    let answer = bed.connection.call(3, &CreatePartitionsRequest::default().with_topics(vec![grown]).with_timeout_ms(5_000));
+    assert_eq!(answer.results[0].error_code, 0, "{answer:?}");
+    tests::requests::wait_for_leaders(&mut bed.connection, &topic, 3);
+    bed.send(&topic, 2, &["b"]);
+    let rows = bed.rows_until("copy", "the new partition", |rows| rows.len() >= 2);
+    assert_eq!(rows[1].json(), json!({ "p": 2 }));
+}

@@ -1,0 +1,145 @@
+//! Time that stands still and time that comes late: idle partitions, idle sources, late rows, times from the future.
+
+use serde_json::json;
+use tests::requests;
+use tests::stream::Bed;
+
+use super::{Event, base_ms, close_windows, keyed, send, source};
+
+fn event(ts: i64, key: &str) -> Event {
+    Event { ts, key: key.to_owned(), value: Some(1) }
+}
+
+const COUNTS: &str = "CREATE SINK counts AS
+    SELECT window_start, k, count(*) AS n FROM TUMBLE(s, ts, INTERVAL '10 seconds') GROUP BY window_start, window_end, k";
+
+#[test]
+fn an_idle_partition_lets_windows_close() {
+    let mut bed = Bed::start();
+    let topic = bed.topic("in", 2);
+    source(&bed, &topic, ", idle_timeout = '300 ms'");
+    bed.http.sql(&format!("{COUNTS} WITH (connector = 'topic', topic = 'counts')"));
+    let base = base_ms();
+    // Partition 1 stays far behind and silent; partition 0 goes on.
+    bed.send(&topic, 1, &[event(base, "slow").json()]);
+    bed.send(&topic, 0, &[event(base + 1_000, "fast").json(), event(base + 30_000, "next").json()]);
+    let rows = bed.rows_until("counts", "the first window", |rows| rows.len() >= 2);
+    let mut keys: Vec<(i64, String)> = rows.iter().map(|row| keyed(row.json()).0).collect();
+    keys.sort();
+    assert_eq!(keys, [(base, "fast".to_owned()), (base, "slow".to_owned())]);
+    // When it speaks again, what lies behind the watermark is late.
+    bed.send(&topic, 1, &[event(base + 2_000, "slow").json()]);
+    bed.caught_up("counts", &topic.name);
+    tests::wait::until("the late row to be counted", || bed.query_metric("late_rows_total", "counts") >= 1.0);
+    assert_eq!(bed.query_metric("late_rows_total", "counts"), 1.0);
+}
+
+#[test]
+fn without_idleness_the_slowest_partition_holds_windows_open() {
+    let mut bed = Bed::start();
+    let topic = bed.topic("in", 2);
+    source(&bed, &topic, ", idle_timeout = '1 hour'");
+    bed.http.sql(&format!("{COUNTS} WITH (connector = 'topic', topic = 'counts')"));
+    let base = base_ms();
+    bed.send(&topic, 1, &[event(base, "slow").json()]);
+    bed.send(&topic, 0, &[event(base + 1_000, "fast").json(), event(base + 30_000, "next").json()]);
+    bed.caught_up("counts", &topic.name);
+    assert_eq!(bed.rows("counts").len(), 0, "partition 1 may still bring rows of that window");
+    bed.send(&topic, 1, &[event(base + 5_000, "slow").json(), event(base + 30_000, "slow").json()]);
+    let rows = bed.rows_until("counts", "the first window", |rows| rows.len() >= 2);
+    let slow = rows.iter().map(|row| keyed(row.json())).find(|((_, key), _)| key == "slow").expect("a row");
+    assert_eq!(slow.1, json!({ "n": 2 }), "its rows were not late");
+    assert_eq!(bed.query_metric("late_rows_total", "counts"), 0.0);
+}
+
+#[test]
+fn an_idle_source_closes_its_windows_by_the_clock() {
+    let mut bed = Bed::start();
+    let topic = bed.topic("in", 2);
+    source(&bed, &topic, ", idle_timeout = '200 ms'");
+    bed.http.sql(
+        "CREATE SINK counts AS SELECT window_start, k, count(*) AS n FROM TUMBLE(s, ts, INTERVAL '2 seconds')
+         GROUP BY window_start, window_end, k WITH (connector = 'topic', topic = 'counts')",
+    );
+    let base = base_ms();
+    bed.send(&topic, 0, &[event(base + 1_500, "last").json()]);
+    // Nothing else ever comes: silence alone brings the watermark to the window's end.
+    let rows = bed.rows_until("counts", "the only window", |rows| !rows.is_empty());
+    assert_eq!(keyed(rows[0].json()), ((base, "last".to_owned()), json!({ "n": 1 })));
+}
+
+#[test]
+fn late_rows_are_counted_and_kept_where_asked() {
+    let mut bed = Bed::start();
+    let topic = bed.topic("in", 1);
+    source(&bed, &topic, "");
+    bed.http.sql(&format!("{COUNTS} EMIT ON WINDOW CLOSE LATE TO 'late' WITH (connector = 'topic', topic = 'counts')"));
+    let base = base_ms();
+    let on_time = [event(base, "a"), event(base + 20_000, "b"), event(base + 10_000, "in order enough")];
+    send(&mut bed, &topic, 1, &on_time);
+    // The watermark stands at base + 19 s: [base, base + 10 s) is closed, [base + 10 s, base + 20 s) is not.
+    send(&mut bed, &topic, 1, &[event(base + 9_999, "too late"), event(base + 10_001, "in order enough")]);
+    close_windows(&mut bed, &topic, 1);
+    let late = bed.rows_until("late", "the late row", |rows| !rows.is_empty());
+    let row = late[0].json();
+    assert_eq!((row["k"].clone(), late.len()), (json!("too late"), 1), "{late:?}");
+    let rows = bed.rows_until("counts", "three windows", |rows| rows.len() >= 3);
+    let mut counts: Vec<_> = rows.iter().map(|row| keyed(row.json())).map(|((_, key), row)| (key, row["n"].clone())).collect();
+    counts.sort_by_key(|(key, _)| key.clone());
+    assert_eq!(counts, [("a".to_owned(), json!(1)), ("b".to_owned(), json!(1)), ("in order enough".to_owned(), json!(2))]);
+    bed.caught_up("counts", &topic.name);
+    assert_eq!(bed.query_metric("late_rows_total", "counts"), 1.0);
+}
+
+#[test]
+fn a_hopping_row_is_late_only_for_the_windows_that_closed() {
+    let mut bed = Bed::start();
+    let topic = bed.topic("in", 1);
+    source(&bed, &topic, "");
+    bed.http.sql(
+        "CREATE SINK hops AS SELECT window_start, k, count(*) AS n
+         FROM HOP(s, ts, INTERVAL '5 seconds', INTERVAL '10 seconds') GROUP BY window_start, window_end, k
+         WITH (connector = 'topic', topic = 'hops')",
+    );
+    let base = base_ms();
+    send(&mut bed, &topic, 1, &[event(base + 3_000, "x")]);
+    // The watermark closes the window that ends at base + 5 s, and only that.
+    send(&mut bed, &topic, 1, &[event(base + 7_000, "y")]);
+    send(&mut bed, &topic, 1, &[event(base + 4_000, "x")]);
+    close_windows(&mut bed, &topic, 1);
+    let rows = bed.rows_until("hops", "four windows", |rows| rows.len() >= 4);
+    let mut counts: Vec<_> = rows.iter().map(|row| keyed(row.json())).map(|((start, key), row)| (key, start - base, row["n"].clone())).collect();
+    counts.sort_by_key(|(key, start, _)| (key.clone(), *start));
+    let expected = [("x", -5_000, 1), ("x", 0, 2), ("y", 0, 1), ("y", 5_000, 1)];
+    assert_eq!(counts, expected.map(|(key, start, n)| (key.to_owned(), start, json!(n))));
+    assert_eq!(bed.query_metric("late_rows_total", "hops"), 0.0, "a row with one open window is not late");
+}
+
+#[test]
+fn times_that_cannot_be_are_bad_and_move_nothing() {
+    let mut bed = Bed::start();
+    let topic = bed.topic("in", 1);
+    source(&bed, &topic, ", max_future = '1 minute'");
+    bed.http.sql(&format!("{COUNTS} WITH (connector = 'topic', topic = 'counts')"));
+    let base = base_ms();
+    let future = requests::now_ms() + 10 * 60_000;
+    bed.send(
+        &topic,
+        0,
+        &[
+            event(base, "a").json(),
+            event(future, "future").json(),
+            event(-1, "before 1970").json(),
+            r#"{"k": "no time", "v": 1}"#.to_owned(),
+            r#"{"k": "null", "v": 1, "ts": null}"#.to_owned(),
+            r#"{"k": "words", "v": 1, "ts": "tomorrow"}"#.to_owned(),
+            event(base + 1_000, "a").json(),
+        ],
+    );
+    bed.caught_up("counts", &topic.name);
+    assert_eq!(bed.query_metric("bad_rows_total", "counts"), 5.0);
+    assert_eq!(bed.query_metric("late_rows_total", "counts"), 0.0);
+    bed.send(&topic, 0, &[event(base + 60_000, "b").json()]);
+    let rows = bed.rows_until("counts", "the window", |rows| !rows.is_empty());
+    assert_eq!(keyed(rows[0].json()), ((base, "a".to_owned()), json!({ "n": 2 })), "the future closed nothing");
+}

@@ -1,0 +1,8 @@
+//! What a reader would otherwise have to watch: the edges between the crates, the sizes of files, the first lines of
+//! each, words that do not belong into the repository, and generated pages that have drifted.
+
+mod docs;
+mod edges;
+mod files;
+mod ratchet;
+mod words;
