@@ -62,7 +62,7 @@ bench-build: setup-build ## the optimised binary, at $CARGO_TARGET_DIR/release/t
 	cargo build --workspace --release --bin tidemill
 
 .PHONY: bench
-bench: bench-build setup-test ## the same load against Tidemill and a real Apache Kafka, as ratios
+bench: bench-build setup-test ## the same load against Tidemill and a real Apache Kafka as ratios, and the stream processor
 	TIDEMILL_BIN=$(CARGO_TARGET_DIR)/release/tidemill benches/broker.sh $(ARGS)
 
 .PHONY: docs

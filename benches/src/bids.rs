@@ -60,7 +60,7 @@ fn send(
         match producer.send(record) {
             Ok(()) => return Ok(()),
             Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) => {
-                std::thread::sleep(Duration::from_millis(1));
+                producer.poll(Duration::from_millis(1));
                 record = back;
             }
             Err((error, _)) => return Err(error),

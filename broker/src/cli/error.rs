@@ -7,7 +7,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 /// Why a command did not do what was asked.
 #[derive(Debug)]
-pub struct CliError {
+pub(crate) struct CliError {
     kind: Kind,
     message: String,
 }
@@ -22,27 +22,27 @@ enum Kind {
 
 impl CliError {
     /// Exit code 1: it was tried and went wrong.
-    pub fn failed(message: impl Into<String>) -> CliError {
+    pub(crate) fn failed(message: impl Into<String>) -> CliError {
         CliError { kind: Kind::Failed, message: message.into() }
     }
 
     /// Exit code 2: the command line or a file makes no sense.
-    pub fn usage(message: impl Into<String>) -> CliError {
+    pub(crate) fn usage(message: impl Into<String>) -> CliError {
         CliError { kind: Kind::Usage, message: message.into() }
     }
 
     /// Exit code 3: what was named does not exist.
-    pub fn not_found(message: impl Into<String>) -> CliError {
+    pub(crate) fn not_found(message: impl Into<String>) -> CliError {
         CliError { kind: Kind::NotFound, message: message.into() }
     }
 
     /// Exit code 4: no answer in time.
-    pub fn timed_out(message: impl Into<String>) -> CliError {
+    pub(crate) fn timed_out(message: impl Into<String>) -> CliError {
         CliError { kind: Kind::TimedOut, message: message.into() }
     }
 
     /// The process's exit code.
-    pub fn exit_code(&self) -> ExitCode {
+    pub(crate) fn exit_code(&self) -> ExitCode {
         ExitCode::from(self.kind as u8)
     }
 }
@@ -72,7 +72,7 @@ impl From<KafkaError> for CliError {
 
 impl CliError {
     /// A broker's or librdkafka's error code, with the message to show.
-    pub fn from_code(code: RDKafkaErrorCode, message: String) -> CliError {
+    pub(crate) fn from_code(code: RDKafkaErrorCode, message: String) -> CliError {
         match code {
             RDKafkaErrorCode::UnknownTopicOrPartition
             | RDKafkaErrorCode::UnknownTopic

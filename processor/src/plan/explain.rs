@@ -81,9 +81,9 @@ fn stage(lines: &mut Lines, stage: &Stage, plan: &StreamPlan, changes: &str, ver
             let columns: Vec<String> = exprs
                 .iter()
                 .zip(schema.fields())
-                .map(|(expr, field)| match sql(expr) {
-                    text if text == *field.name() => text,
-                    text => format!("{text} AS {}", field.name()),
+                .map(|(expr, field)| match (sql(expr), star(field.name())) {
+                    (text, name) if text == name => text,
+                    (text, name) => format!("{text} AS {name}"),
                 })
                 .collect();
             lines.operator(format!("Project {} [{changes}]", columns.join(", ")));
@@ -185,5 +185,10 @@ fn duration(duration: Duration) -> String {
 }
 
 fn sql(expr: &Arc<dyn PhysicalExpr>) -> String {
-    fmt_sql(expr.as_ref()).to_string()
+    star(&fmt_sql(expr.as_ref()).to_string())
+}
+
+/// DataFusion counts rows by counting a constant.
+fn star(text: &str) -> String {
+    text.replace("count(Int64(1))", "count(*)")
 }

@@ -6,7 +6,8 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, ExcludeSelectItem, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident,
-    ObjectName, ObjectNamePart, Query, Select, SelectItem, SelectItemQualifiedWildcardKind, TableAlias, TableFactor,
+    ObjectName, ObjectNamePart, OrderBy, OrderByKind, Query, Select, SelectItem, SelectItemQualifiedWildcardKind, SetExpr,
+    TableAlias, TableFactor,
     Value, ValueWithSpan, VisitMut, VisitorMut, WildcardAdditionalOptions,
 };
 
@@ -94,6 +95,24 @@ struct Names<'a> {
 
 impl VisitorMut for Names<'_> {
     type Break = SqlError;
+
+    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<SqlError> {
+        let SetExpr::Select(select) = query.body.as_mut() else {
+            return ControlFlow::Continue(());
+        };
+        let named = name_columns(&mut select.projection);
+        // ORDER BY of a DISTINCT must be by result columns: what was an expression has a name now.
+        if select.distinct.is_some()
+            && let Some(OrderBy { kind: OrderByKind::Expressions(order), .. }) = &mut query.order_by
+        {
+            for item in order {
+                if let Some((_, name)) = named.iter().find(|(expr, _)| *expr == item.expr) {
+                    item.expr = Expr::Identifier(name.clone());
+                }
+            }
+        }
+        ControlFlow::Continue(())
+    }
 
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<SqlError> {
         if self.survey.mentions_metadata
@@ -247,8 +266,10 @@ fn first_argument(function: &Function) -> Option<Ident> {
     }
 }
 
-/// Gives every expression the column name that PostgreSQL gives it, made unique by a number.
-fn name_columns(items: &mut [SelectItem]) {
+/// Gives every expression the column name that PostgreSQL gives it, made unique by a number. Answers with the
+/// expressions that got a name.
+fn name_columns(items: &mut [SelectItem]) -> Vec<(Expr, Ident)> {
+    let mut named = Vec::new();
     let mut taken = HashSet::new();
     for item in items.iter() {
         match item {
@@ -273,8 +294,10 @@ fn name_columns(items: &mut [SelectItem]) {
         taken.insert(unique.clone());
         seen.insert(unique.clone());
         let alias = Ident::with_quote('"', unique);
+        named.push((expr.clone(), alias.clone()));
         *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias };
     }
+    named
 }
 
 fn numbered(name: &str, taken: &HashSet<String>) -> String {

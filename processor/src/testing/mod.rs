@@ -103,15 +103,8 @@ impl World {
     }
 }
 
-/// A clock that moves only by hand.
+/// A clock that stands still.
 pub(crate) struct TestClock(AtomicI64);
-
-impl TestClock {
-    /// Moves the clock on.
-    pub(crate) fn advance(&self, millis: i64) {
-        self.0.fetch_add(millis, Ordering::SeqCst);
-    }
-}
 
 impl Clock for TestClock {
     fn now_ms(&self) -> TimestampMs {

@@ -212,7 +212,7 @@ impl Opening<'_> {
         // Without a note only the active segment may be cut.
         let floor = self.mark.unwrap_or(active);
         // A segment that ends exactly at the mark may have been rolled without the flush that makes its indexes durable.
-        let slot = self.files.bases.partition_point(|base| *base <= floor).saturating_sub(1);
+        let slot = self.files.bases.partition_point(|base| *base < floor).saturating_sub(1);
         let mut recovery = Recovery::default();
         let mut segments = Vec::with_capacity(self.files.bases.len() + 1);
         for sealed in 0..slot {

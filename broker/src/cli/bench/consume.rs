@@ -1,6 +1,6 @@
 //! `tidemill bench consume`: reads every partition of a topic from its start.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::Message;
@@ -10,6 +10,7 @@ use super::disk::DiskCeiling;
 use super::report::Report;
 use super::server::ServerUsage;
 use super::{CliError, ConsumeArgs};
+use crate::env::Env;
 
 const METADATA_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -25,6 +26,7 @@ pub(super) fn run(args: &ConsumeArgs) -> Result<Report, CliError> {
 
     let before = args.target.pid.map(ServerUsage::read).transpose()?;
     consumer.assign(&assignment)?;
+    let env = Env::system();
     let mut started = None;
     let mut records = 0_u64;
     let mut bytes = 0_u64;
@@ -33,11 +35,11 @@ pub(super) fn run(args: &ConsumeArgs) -> Result<Report, CliError> {
             return Err(CliError::timed_out(format!("{records} of {wanted} records after {} s of silence", args.timeout_s)));
         };
         let message = message?;
-        started.get_or_insert_with(Instant::now);
+        started.get_or_insert_with(|| env.monotonic());
         records += 1;
         bytes += (message.payload().map_or(0, <[u8]>::len) + message.key().map_or(0, <[u8]>::len)) as u64;
     }
-    let elapsed = started.map_or(Duration::ZERO, |started| started.elapsed());
+    let elapsed = started.map_or(Duration::ZERO, |started| env.monotonic() - started);
     let after = args.target.pid.map(ServerUsage::read).transpose()?;
     Ok(Report { name: "consume", records, bytes, errors: 0, elapsed, latency_us: None, server: before.zip(after), disk })
 }

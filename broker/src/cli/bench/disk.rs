@@ -3,9 +3,10 @@
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::cli::error::CliError;
+use crate::env::Env;
 
 const ROUND: Duration = Duration::from_millis(700);
 
@@ -38,12 +39,12 @@ impl DiskCeiling {
 fn syncs_per_second(path: &Path, bytes: usize) -> std::io::Result<f64> {
     let mut file = File::create(path)?;
     let block = vec![0x5a; bytes];
-    let started = Instant::now();
+    let env = Env::system();
     let mut count = 0_u32;
-    while started.elapsed() < ROUND {
+    while env.monotonic() < ROUND {
         file.write_all(&block)?;
         file.sync_data()?;
         count += 1;
     }
-    Ok(f64::from(count) / started.elapsed().as_secs_f64())
+    Ok(f64::from(count) / env.monotonic().as_secs_f64())
 }

@@ -1,9 +1,9 @@
 //! `tidemill bench produce` and the sending loop that `latency` shares.
 
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use rdkafka::ClientContext;
@@ -16,8 +16,11 @@ use super::payload::Payload;
 use super::report::Report;
 use super::server::ServerUsage;
 use super::{CliError, ProduceArgs};
+use crate::env::Env;
 
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(120);
+/// How long the local queue is given to drain before a record is tried again.
+const QUEUE_FULL_PAUSE: Duration = Duration::from_micros(500);
 
 /// Sends all records and reports; latency is recorded only where a rate was asked for, since without one it measures
 /// the client's own queue.
@@ -28,11 +31,10 @@ pub(super) fn run(args: &ProduceArgs) -> Result<Report, CliError> {
     warm_up(&producer, args)?;
 
     let before = args.target.pid.map(ServerUsage::read).transpose()?;
-    let started = Instant::now();
-    producer.context().start(started);
+    let started = producer.context().start();
     let sent_bytes = send_all(&producer, args, started)?;
     producer.flush(FLUSH_TIMEOUT)?;
-    let elapsed = started.elapsed();
+    let elapsed = producer.context().env.monotonic() - started;
     let after = args.target.pid.map(ServerUsage::read).transpose()?;
 
     let deliveries = producer.context();
@@ -64,18 +66,19 @@ fn warm_up(producer: &ThreadedProducer<Deliveries>, args: &ProduceArgs) -> Resul
 fn send_all(
     producer: &ThreadedProducer<Deliveries>,
     args: &ProduceArgs,
-    started: Instant,
+    started: Duration,
 ) -> Result<u64, CliError> {
+    let env = &producer.context().env;
     let payload = Payload::new(args.size);
     let mut bytes = 0_u64;
     for index in 0..args.records {
         let intended = intended_send_time(index, args.rate);
-        wait_until(started, intended);
+        wait_until(env, started + intended);
         let key = (args.keys > 0).then(|| (index % args.keys).to_string());
         let value = payload.value(index);
         bytes += (value.len() + key.as_ref().map_or(0, String::len)) as u64;
-        let sent_ns = if args.rate > 0 { intended } else { started.elapsed() };
-        send_one(producer, &args.target.topic, key.as_deref(), value, sent_ns)?;
+        let sent = if args.rate > 0 { started + intended } else { env.monotonic() };
+        send_one(producer, &args.target.topic, key.as_deref(), value, sent)?;
     }
     Ok(bytes)
 }
@@ -88,8 +91,9 @@ fn intended_send_time(index: u64, rate: u64) -> Duration {
     }
 }
 
-fn wait_until(started: Instant, due: Duration) {
-    let Some(left) = due.checked_sub(started.elapsed()) else {
+#[expect(clippy::disallowed_methods, reason = "an open loop sends by the clock and by nothing else")]
+fn wait_until(env: &Env, due: Duration) {
+    let Some(left) = due.checked_sub(env.monotonic()) else {
         return;
     };
     if left > Duration::from_micros(60) {
@@ -112,7 +116,7 @@ fn send_one(
         match producer.send(record) {
             Ok(()) => return Ok(()),
             Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) => {
-                thread::sleep(Duration::from_micros(500));
+                producer.poll(QUEUE_FULL_PAUSE);
                 record = back;
             }
             Err((error, _)) => return Err(error.into()),
@@ -120,9 +124,10 @@ fn send_one(
     }
 }
 
-/// Counts acknowledgements on librdkafka's thread; the opaque value is the send time in nanoseconds since the start.
+/// Counts acknowledgements on librdkafka's thread; the opaque value is the send time in nanoseconds on `env`'s clock.
 pub(super) struct Deliveries {
-    started: Mutex<Option<Instant>>,
+    env: Env,
+    counting: AtomicBool,
     errors: AtomicU64,
     latency_us: Mutex<Histogram<u64>>,
 }
@@ -130,11 +135,13 @@ pub(super) struct Deliveries {
 impl Deliveries {
     fn new() -> Deliveries {
         let histogram = Histogram::new(3).expect("three significant digits are valid");
-        Deliveries { started: Mutex::new(None), errors: AtomicU64::new(0), latency_us: Mutex::new(histogram) }
+        Deliveries { env: Env::system(), counting: AtomicBool::new(false), errors: AtomicU64::new(0), latency_us: Mutex::new(histogram) }
     }
 
-    fn start(&self, at: Instant) {
-        *self.started.lock().expect("no holder panics") = Some(at);
+    /// Records latencies from now on.
+    fn start(&self) -> Duration {
+        self.counting.store(true, Ordering::Relaxed);
+        self.env.monotonic()
     }
 
     fn latency(&self) -> Histogram<u64> {
@@ -152,10 +159,10 @@ impl ProducerContext for Deliveries {
             self.errors.fetch_add(1, Ordering::Relaxed);
             return;
         }
-        let Some(started) = *self.started.lock().expect("no holder panics") else {
+        if !self.counting.load(Ordering::Relaxed) {
             return;
-        };
-        let taken = started.elapsed().saturating_sub(Duration::from_nanos(sent_ns as u64));
+        }
+        let taken = self.env.monotonic().saturating_sub(Duration::from_nanos(sent_ns as u64));
         self.latency_us.lock().expect("no holder panics").saturating_record(taken.as_micros() as u64);
     }
 }

@@ -74,7 +74,7 @@ fn run(
             }
             sent.fetch_add(1, Ordering::Relaxed);
         }
-        thread::sleep(TICK);
+        producer.poll(TICK);
     }
     // A server that is already gone cannot acknowledge; the demo ends all the same.
     let _ = producer.flush(REQUEST_TIMEOUT.min(Duration::from_secs(2)));

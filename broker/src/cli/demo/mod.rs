@@ -11,18 +11,22 @@ use std::time::Duration;
 
 use clap::Args;
 use processor::sql;
+use rdkafka::admin::{NewTopic, TopicReplication};
+use rdkafka::error::RDKafkaErrorCode;
 
 use self::generator::Generator;
 use self::results::Results;
 use self::screen::{Picture, Screen};
 use super::error::CliError;
-use super::kafka::KafkaArgs;
+use super::kafka::{KafkaArgs, admin_options};
 use super::output::{message, print};
 use super::server::{self, RunningServer};
 use super::sql::client::SqlClient;
 use super::start::Signals;
+use crate::env::Env;
 
 const QUERIES: &str = include_str!("queries.sql");
+const PARTITIONS: i32 = 2;
 const REFRESH: Duration = Duration::from_secs(1);
 
 /// Arguments of `tidemill demo`.
@@ -60,8 +64,9 @@ async fn drive(args: &DemoArgs, server: &RunningServer, signals: &mut Signals) -
     let kafka = server.kafka_address().to_string();
     let http = format!("http://{}", server.http_address());
     let client_args = KafkaArgs::at(kafka.clone());
-    create_queries(&http).await?;
+    create_topics(&client_args).await?;
     let env = server.env();
+    create_queries(&env, &http).await?;
     let generator = Generator::start(&client_args, Arc::clone(&env), args.seed, args.rate)?;
     let results = Results::start(&client_args, Arc::clone(&env))?;
     print(&screen::instructions(&kafka, &http));
@@ -84,7 +89,7 @@ async fn drive(args: &DemoArgs, server: &RunningServer, signals: &mut Signals) -
         screen.show(&past.picture(&kafka, &http, elapsed_s, &generator, &results, lags));
     }
     message("stopping");
-    tokio::task::spawn_blocking(move || {
+    env.spawn_blocking(move || {
         generator.stop();
         results.stop();
     })
@@ -92,10 +97,22 @@ async fn drive(args: &DemoArgs, server: &RunningServer, signals: &mut Signals) -
     .map_err(|error| CliError::failed(error.to_string()))
 }
 
+/// Creates the topics that the shop writes to; those of an earlier run in the same folder stay.
+async fn create_topics(kafka: &KafkaArgs) -> Result<(), CliError> {
+    let topics = [events::CLICKS, events::PURCHASES].map(|name| NewTopic::new(name, PARTITIONS, TopicReplication::Fixed(1)));
+    for created in kafka.admin()?.create_topics(&topics, &admin_options()).await? {
+        match created {
+            Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
+            Err((name, code)) => return Err(CliError::from_code(code, format!("cannot create topic {name}: {code}"))),
+        }
+    }
+    Ok(())
+}
+
 /// Creates the sources and views over HTTP, as a user would. Those of an earlier run in the same folder stay.
-async fn create_queries(http: &str) -> Result<(), CliError> {
+async fn create_queries(env: &Env, http: &str) -> Result<(), CliError> {
     let client = SqlClient::new(http);
-    let created = tokio::task::spawn_blocking(move || {
+    let created = env.spawn_blocking(move || {
         for statement in sql::split(QUERIES).map_err(|error| CliError::failed(error.to_string()))? {
             match client.execute(&statement) {
                 Err(error) if error.to_string().contains("42P07") => {}

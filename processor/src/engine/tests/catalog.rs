@@ -59,7 +59,7 @@ async fn a_failed_statement_leaves_nothing() {
 }
 
 /// Waits until the bounded query has read everything and committed.
-async fn finished(setup: &Setup, name: &str) {
+pub(super) async fn finished(setup: &Setup, name: &str) {
     for _ in 0..2000 {
         let status = setup.engine.queries().into_iter().find(|q| q.name == name).expect("it runs").status;
         match status.name() {

@@ -12,6 +12,7 @@ use crate::sql::{Parameter, SessionSettings, stream_error};
 use crate::testing::World;
 
 mod catalog;
+mod equivalence;
 mod explain;
 mod refusals;
 mod select;

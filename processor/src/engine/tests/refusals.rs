@@ -27,7 +27,6 @@ async fn queries_that_run_on() {
         ("SELECT url FROM clicks LATE TO 'late'", "0A000", "LATE TO"),
         ("SELECT url FROM clicks EMIT CHANGES", "0A000", "EMIT CHANGES"),
         (&format!("SELECT count(*) AS n {window} EMIT ON UPDATE"), "0A000", "url is missing"),
-        ("SELECT url, url FROM clicks", "", ""),
         ("SELECT at, count(*) AS n FROM TUMBLE(plain, at, INTERVAL '1 minute') GROUP BY window_start, window_end, at", "0A000", "event time"),
         ("SELECT url, count(*) AS n FROM HOP(clicks, ts, INTERVAL '1 minute', INTERVAL '5 minutes') GROUP BY url", "0A000", "HOP"),
         ("SELECT url, window_start FROM HOP(clicks, ts, INTERVAL '1 minute', INTERVAL '5 minutes')", "0A000", "HOP"),
@@ -48,9 +47,6 @@ async fn queries_that_run_on() {
         ("SELECT url FROM clicks WITH (state_ttl = '1 h')", "0A000", "state_ttl"),
         ("SELECT url FROM clicks WITH (speed = 'high')", "22023", "speed"),
     ] {
-        if code.is_empty() {
-            continue;
-        }
         let error = setup.fail(&format!("CREATE MATERIALIZED VIEW v AS {query}")).await;
         assert_eq!(error.code.0, code, "{query}: {error}");
         assert!(error.message.contains(part), "{query}: {error}");
@@ -112,7 +108,8 @@ async fn positions_count_characters_from_one() {
         ("SELECT nothing FROM clicks", "42703", 8),
         ("SELECT 'é', nothing FROM clicks", "42703", 13),
         ("SELEC 1", "42601", 1),
-        ("SELECT FROM WHERE", "42601", 13),
+        ("SELECT 1 +", "42601", 11),
+        ("SELECT url FROM clicks WHERE", "42601", 29),
         ("SELECT 1 FROM", "42601", 14),
         ("SELECT 'x", "42601", 8),
         ("CREATE SOURCE s (a INT) WITH (topik = 'x')", "22023", 31),

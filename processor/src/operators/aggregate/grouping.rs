@@ -80,7 +80,9 @@ impl Grouping {
             let (entries, end) = read_entries(state, &prefix, after.as_deref())?;
             for (key, value) in &entries {
                 let (pane, key) = split_key(key)?;
-                match self.memory_bytes() < self.resident_bytes {
+                // What has yet to be emitted must be found by the next tick.
+                let is_pending = read_header(&mut ByteReader::new(value))?;
+                match is_pending || self.memory_bytes() < self.resident_bytes {
                     true => {
                         self.load(pane, key, value, state)?;
                     }

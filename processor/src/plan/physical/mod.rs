@@ -466,6 +466,12 @@ impl Pipeline {
         if self.is_identity(&exprs, &schema) {
             return;
         }
+        if let Some(Stage::Project { exprs: below, .. }) = self.stages.last()
+            && let Some(exprs) = through(&exprs, below)
+        {
+            self.stages.pop();
+            return self.push_projection(exprs, schema);
+        }
         self.stages.push(Stage::Project { exprs, schema });
     }
 
@@ -525,6 +531,11 @@ impl Grouping {
             .with_hint("add it to the SELECT list, or use EMIT ON WINDOW CLOSE"),
         ))
     }
+}
+
+/// A projection of plain columns over another one as one; nothing where the upper one computes.
+fn through(upper: &[Arc<dyn PhysicalExpr>], below: &[Arc<dyn PhysicalExpr>]) -> Option<Vec<Arc<dyn PhysicalExpr>>> {
+    upper.iter().map(|expr| below.get(expr.downcast_ref::<Column>()?.index()).cloned()).collect()
 }
 
 fn unalias(expr: &Expr) -> &Expr {

@@ -3,4 +3,5 @@
 mod driver;
 mod ledger;
 mod queries;
+mod speed;
 mod windows;
