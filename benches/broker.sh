@@ -10,6 +10,9 @@ work=$(mktemp -d "${TMPDIR:-/tmp}/tidemill-bench.XXXXXX")
 results=$work/results.ndjson
 tidemill_pid=
 kafka_dir=
+# Kafka's own defaults where scripts/kafka.sh has test settings, and Tidemill's number of partitions.
+printf 'log.segment.bytes=1073741824\nnum.partitions=4\n' >"$work/kafka.properties"
+export KAFKA_EXTRA=$work/kafka.properties
 
 stop_all() {
   [ -z "$tidemill_pid" ] || kill "$tidemill_pid" 2>/dev/null || true

@@ -40,10 +40,19 @@ fn main() -> Result<(), KafkaError> {
         .set("batch.size", "1000000")
         .set("acks", "all")
         .create()?;
-    let mut bids = Bids { random: StdRng::seed_from_u64(42), value: String::with_capacity(VALUE_BYTES) };
+    let mut bids = Bids {
+        random: StdRng::seed_from_u64(42),
+        value: String::with_capacity(VALUE_BYTES),
+    };
     for index in 0..args.count {
         let partition = (index % i64::from(args.partitions)) as i32;
-        send(&producer, &args.topic, partition, FIRST_EVENT_MS + index / BIDS_PER_MS, bids.next(index))?;
+        send(
+            &producer,
+            &args.topic,
+            partition,
+            FIRST_EVENT_MS + index / BIDS_PER_MS,
+            bids.next(index),
+        )?;
     }
     producer.flush(Duration::from_secs(120))
 }
@@ -55,7 +64,10 @@ fn send(
     time_ms: i64,
     value: &str,
 ) -> Result<(), KafkaError> {
-    let mut record = BaseRecord::<(), str>::to(topic).partition(partition).timestamp(time_ms).payload(value);
+    let mut record = BaseRecord::<(), str>::to(topic)
+        .partition(partition)
+        .timestamp(time_ms)
+        .payload(value);
     loop {
         match producer.send(record) {
             Ok(()) => return Ok(()),
@@ -78,8 +90,16 @@ impl Bids {
     fn next(&mut self, index: i64) -> &str {
         use std::fmt::Write as _;
         let newest = 1000 + index / 15;
-        let auction = if self.random.random_range(0..2) == 0 { newest / 100 * 100 } else { newest - self.random.random_range(0..100) };
-        let bidder = if self.random.random_range(0..4) > 0 { 1000 + index / 50 / 100 * 100 } else { 1000 + self.random.random_range(0..1000) };
+        let auction = if self.random.random_range(0..2) == 0 {
+            newest / 100 * 100
+        } else {
+            newest - self.random.random_range(0..100)
+        };
+        let bidder = if self.random.random_range(0..4) > 0 {
+            1000 + index / 50 / 100 * 100
+        } else {
+            1000 + self.random.random_range(0..1000)
+        };
         let price = (10f64.powf(self.random.random_range(0.0..6.0)) * 100.0) as i64;
         let channel = CHANNELS[self.random.random_range(0..CHANNELS.len())];
         let time = FIRST_EVENT_MS + index / BIDS_PER_MS;

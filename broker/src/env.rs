@@ -30,7 +30,10 @@ impl Env {
     /// The real world.
     #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the clock")]
     pub fn system() -> Self {
-        Self { started: Instant::now(), latest_ms: AtomicI64::new(i64::MIN) }
+        Self {
+            started: Instant::now(),
+            latest_ms: AtomicI64::new(i64::MIN),
+        }
     }
 
     /// Wall clock in milliseconds since the Unix epoch; does not go back by small steps.
@@ -92,5 +95,6 @@ impl Env {
 /// The message a panic was raised with.
 pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("unknown")
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("unknown")
 }

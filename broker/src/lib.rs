@@ -12,6 +12,8 @@ pub mod handlers;
 pub mod http;
 mod kafka_error;
 pub mod network;
+#[cfg(test)]
+mod pages;
 pub mod partitions;
 pub mod producer_ids;
 pub mod services;

@@ -114,15 +114,19 @@ impl Broker {
         services.groups.start();
         let interval = services.config.kafka.defaults.retention_check_interval;
         let transactions = transactions(&services);
-        transactions.recover().await.map_err(|error| StartError::Transactions(error.to_string()))?;
+        transactions
+            .recover()
+            .await
+            .map_err(|error| StartError::Transactions(error.to_string()))?;
         let ports = streams::ports(&services, transactions);
         let engine = Engine::start(engine_config(&services.config), ports).await?;
         // Queries have put their pins on what they still need; only now may anything be deleted.
         services.partitions.start_upkeep(interval, background.clone());
 
         let readiness = Arc::new(Readiness::new(&[RECOVERY]));
-        let http_address =
-            http.local_addr().map_err(|reason| listen_error("http.listen", &services.config.http.listen, reason))?;
+        let http_address = http
+            .local_addr()
+            .map_err(|reason| listen_error("http.listen", &services.config.http.listen, reason))?;
         let server = HttpServer::new(
             http,
             Arc::clone(&services),
@@ -186,12 +190,19 @@ impl Broker {
 
 impl Debug for Broker {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Broker").field("kafka", &self.kafka_address).field("http", &self.http_address).finish()
+        f.debug_struct("Broker")
+            .field("kafka", &self.kafka_address)
+            .field("http", &self.http_address)
+            .finish()
     }
 }
 
 fn listen_error(setting: &'static str, address: &HostPort, reason: std::io::Error) -> StartError {
-    StartError::Listen { setting, address: address.clone(), reason }
+    StartError::Listen {
+        setting,
+        address: address.clone(),
+        reason,
+    }
 }
 
 /// Opens the data folder: lock, identity, metadata, and the logs that the metadata names.
@@ -206,12 +217,21 @@ async fn open_data(config: &Arc<BrokerConfig>, env: &Arc<Env>, metrics: &Arc<Met
         let data_dir = &config.node.data_dir;
         let identity = Identity::open(fs.as_ref(), data_dir, config.node.id, env.uuid())?;
         let (store, image) = MetadataStore::open(&manager, data_dir, &identity, env.now_ms())?;
-        let partitions = Arc::new(Partitions::new(Arc::clone(&manager), Arc::clone(&config), Arc::clone(&env)));
+        let partitions = Arc::new(Partitions::new(
+            Arc::clone(&manager),
+            Arc::clone(&config),
+            Arc::clone(&env),
+        ));
         if let Err(reason) = partitions.apply(&Arc::new(image.clone())) {
             // One damaged log takes its own partition offline and nothing else.
             warn!(reason, "a partition is offline");
         }
-        Ok(Opened { manager, store, image, partitions })
+        Ok(Opened {
+            manager,
+            store,
+            image,
+            partitions,
+        })
     };
     opening.spawn_blocking(open).await.unwrap_or(Err(StartError::Aborted))
 }
@@ -226,7 +246,13 @@ fn services(
     let partitions = opened.partitions;
     let applier = Arc::clone(&partitions) as Arc<dyn ImageApplier>;
     let rules = change_rules(&config);
-    let controller = Arc::new(Controller::new(opened.store, opened.image, rules, applier, Arc::clone(&env)));
+    let controller = Arc::new(Controller::new(
+        opened.store,
+        opened.image,
+        rules,
+        applier,
+        Arc::clone(&env),
+    ));
     let groups = Arc::new(Groups::new(
         &config,
         Arc::clone(&env),
@@ -235,7 +261,15 @@ fn services(
         background.clone(),
     ));
     let producer_ids = Arc::new(ProducerIds::new(Arc::clone(&controller)));
-    Arc::new(Services { config, env, controller, partitions, groups, producer_ids, metrics })
+    Arc::new(Services {
+        config,
+        env,
+        controller,
+        partitions,
+        groups,
+        producer_ids,
+        metrics,
+    })
 }
 
 fn transactions(services: &Services) -> Arc<Transactions> {
@@ -303,7 +337,11 @@ struct FlushMetrics {
 
 impl FlushMetrics {
     fn new(metrics: Arc<Metrics>, env: Arc<Env>) -> Self {
-        Self { metrics, env, started: Mutex::default() }
+        Self {
+            metrics,
+            env,
+            started: Mutex::default(),
+        }
     }
 }
 
@@ -320,7 +358,8 @@ impl FlushObserver for FlushMetrics {
 
     fn round_finished(&self, round: &FlushRound) {
         let started = *self.started.lock().unwrap_or_else(PoisonError::into_inner);
-        self.metrics.flushed(self.env.monotonic().saturating_sub(started), round.logs, round.bytes);
+        self.metrics
+            .flushed(self.env.monotonic().saturating_sub(started), round.logs, round.bytes);
         if 0 < round.failed {
             self.metrics.flush_failed();
         }

@@ -121,18 +121,12 @@ impl SqlError {
 
     /// No relation of that name.
     pub fn undefined_table(name: &str) -> Self {
-        Self::new(
-            SqlState::UNDEFINED_TABLE,
-            format!("relation \"{name}\" does not exist"),
-        )
+        Self::new(SqlState::UNDEFINED_TABLE, format!("relation \"{name}\" does not exist"))
     }
 
     /// The name is taken.
     pub fn duplicate_table(name: &str) -> Self {
-        Self::new(
-            SqlState::DUPLICATE_TABLE,
-            format!("relation \"{name}\" already exists"),
-        )
+        Self::new(SqlState::DUPLICATE_TABLE, format!("relation \"{name}\" already exists"))
     }
 
     /// An option or parameter has a value that it cannot have.

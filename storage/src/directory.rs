@@ -41,6 +41,7 @@ impl DataDirectory {
             .lock(&lock_path)
             .map_err(|error| IoFailure::new("lock", &lock_path, error))?
             .ok_or_else(|| OpenError::Locked(path.to_owned()))?;
+        // Always: a run before this one may have been killed between making the folders and syncing them.
         for folder in [path, parent(path)] {
             fs.sync_dir(folder)
                 .map_err(|error| IoFailure::new("sync", folder, error))?;

@@ -53,28 +53,33 @@ struct Inner {
 }
 
 impl DurableMarks {
-    /// Reads the file and rewrites it with what was good in it.
-    pub(crate) fn open(fs: &Arc<dyn Fs>, data_dir: &Path) -> Result<Self, OpenError> {
+    /// Reads the file. After a clean stop it goes on in it; after any other it rewrites it with what was good, because
+    /// what reads well may still not be on the device.
+    pub(crate) fn open(fs: &Arc<dyn Fs>, data_dir: &Path, clean: bool) -> Result<Self, OpenError> {
         let path = data_dir.join(FILE_NAME);
-        let marks = match read_small(&**fs, &path)? {
-            Some(bytes) => decode(&bytes).map_err(|found| OpenError::NewerVersion {
-                path: path.clone(),
-                found: i64::from(found),
-                supported: i64::from(VERSION),
-            })?,
-            None => HashMap::new(),
+        let bytes = read_small(&**fs, &path)?.unwrap_or_default();
+        let (marks, entries) = decode(&bytes).map_err(|found| OpenError::NewerVersion {
+            path: path.clone(),
+            found: i64::from(found),
+            supported: i64::from(VERSION),
+        })?;
+        let inner = Inner {
+            marks,
+            file: None,
+            entries,
+            unsynced: false,
         };
         let marks = Self {
             fs: Arc::clone(fs),
             path,
-            inner: Mutex::new(Inner {
-                marks,
-                file: None,
-                entries: 0,
-                unsynced: false,
-            }),
+            inner: Mutex::new(inner),
         };
-        marks.rotate()?;
+        if clean && bytes.len() == HEADER_SIZE + entries * ENTRY_SIZE {
+            let file = fs.open(&marks.path, OpenMode::ReadWrite);
+            marks.lock().file = Some(file.map_err(|error| IoFailure::new("open", &marks.path, error))?);
+        } else {
+            marks.rotate()?;
+        }
         Ok(marks)
     }
 
@@ -183,15 +188,16 @@ fn encode((topic_id, partition): MarkKey, offset: Offset, out: &mut Vec<u8>) {
     out.extend_from_slice(&crc.to_be_bytes());
 }
 
-/// The good entries; `Err` with a version that is not known. A damaged header means that nothing is known.
-fn decode(bytes: &[u8]) -> Result<HashMap<MarkKey, Offset>, u32> {
-    let mut marks = HashMap::new();
+/// The good entries and how many they are; `Err` with a version that is not known. A damaged header means that nothing
+/// is known.
+fn decode(bytes: &[u8]) -> Result<(HashMap<MarkKey, Offset>, usize), u32> {
+    let (mut marks, mut count) = (HashMap::new(), 0);
     let Some((header, entries)) = bytes.split_first_chunk::<HEADER_SIZE>() else {
-        return Ok(marks);
+        return Ok((marks, count));
     };
     let (magic, version) = header.split_at(4);
     if magic != MAGIC {
-        return Ok(marks);
+        return Ok((marks, count));
     }
     let version = u32::from_be_bytes(version.try_into().expect("four bytes"));
     if version != VERSION {
@@ -206,8 +212,9 @@ fn decode(bytes: &[u8]) -> Result<HashMap<MarkKey, Offset>, u32> {
         let partition = PartitionId::from_be_bytes(content[16..20].try_into().expect("four bytes"));
         let offset = Offset::from_be_bytes(content[20..].try_into().expect("eight bytes"));
         marks.insert((topic_id, partition), offset);
+        count += 1;
     }
-    Ok(marks)
+    Ok((marks, count))
 }
 
 #[cfg(test)]
@@ -223,7 +230,7 @@ mod tests {
     fn marks_survive_and_a_torn_entry_ends_the_file() {
         let folder = tempfile::tempdir().expect("a folder");
         let fs: Arc<dyn Fs> = Arc::new(DiskFs);
-        let marks = DurableMarks::open(&fs, folder.path()).expect("opens");
+        let marks = DurableMarks::open(&fs, folder.path(), true).expect("opens");
         marks.note(&[(key(1), 10), (key(2), 20)]);
         marks.note(&[(key(1), 30)]);
         assert!(marks.unsynced().is_some());
@@ -235,14 +242,16 @@ mod tests {
         let last = bytes.len() - 1;
         bytes[last] ^= 1;
         std::fs::write(&path, bytes).expect("writes");
-        let marks = DurableMarks::open(&fs, folder.path()).expect("opens");
+        let marks = DurableMarks::open(&fs, folder.path(), true).expect("opens");
         assert_eq!(marks.mark(key(1)), Some(10));
         assert_eq!(marks.mark(key(2)), Some(20));
         assert_eq!(marks.mark(key(3)), None);
         marks.forget(key(2));
         marks.rotate().expect("rewrites");
         assert_eq!(
-            DurableMarks::open(&fs, folder.path()).expect("opens").mark(key(2)),
+            DurableMarks::open(&fs, folder.path(), true)
+                .expect("opens")
+                .mark(key(2)),
             None
         );
     }
@@ -250,6 +259,6 @@ mod tests {
     #[test]
     fn a_newer_version_is_refused() {
         assert_eq!(decode(b"TMDM\0\0\0\x02").expect_err("refused"), 2);
-        assert!(decode(b"garbage").expect("nothing is known").is_empty());
+        assert!(decode(b"garbage").expect("nothing is known").0.is_empty());
     }
 }

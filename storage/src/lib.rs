@@ -60,7 +60,7 @@ mod testing;
 extern crate self as storage;
 #[cfg(test)]
 #[path = "../../tests/src/faulty_fs.rs"]
-#[allow(
+#[expect(
     dead_code,
     unreachable_pub,
     reason = "shared with the integration tests, which use more of it"

@@ -84,7 +84,7 @@ impl LogManager {
             fs.remove_dir_all(&doomed)
                 .map_err(|error| IoFailure::new("remove", &doomed, error))?;
         }
-        let marks = Arc::new(DurableMarks::open(&fs, &config.data_dir)?);
+        let marks = Arc::new(DurableMarks::open(&fs, &config.data_dir, started_clean)?);
         let space = Arc::new(SpaceGuard::new(&fs, config.data_dir.clone(), config.low_space_bytes));
         let env = FlushEnv {
             fs: Arc::clone(&fs),

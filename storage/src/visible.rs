@@ -12,7 +12,7 @@ use protocol::{
 use crate::{
     error::ReadError,
     index::AbortedRange,
-    log::{Isolation, Log, Marks},
+    log::{Isolation, Log},
     segment::{
         Segment,
         scan::{check_crc, check_header, is_contradicted},
@@ -103,7 +103,7 @@ impl VisibleReader {
             if run.next_offset <= self.position {
                 return Ok(None);
             }
-            let visible = self.visible(run.batches, run.next_offset, &marks);
+            let visible = self.visible(run.batches, run.next_offset);
             self.position = run.next_offset;
             if !visible.is_empty() {
                 return Ok(Some(visible));
@@ -111,7 +111,7 @@ impl VisibleReader {
         }
     }
 
-    fn visible(&self, batches: Vec<Batch>, next_offset: Offset, _marks: &Marks) -> Vec<Batch> {
+    fn visible(&self, batches: Vec<Batch>, next_offset: Offset) -> Vec<Batch> {
         let aborted = match self.isolation {
             Isolation::Committed => self.log.aborted_in(self.position, next_offset),
             Isolation::Uncommitted | Isolation::LogEnd => Vec::new(),

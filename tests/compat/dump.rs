@@ -35,7 +35,9 @@ pub(crate) fn check_everything_left_behind() {
         }
     });
     for_each_run(&indexes, &["--index-sanity-check"], |file, said| {
-        assert!(said.contains("passed sanity check"), "{file}:\n{said}");
+        // An index has no entry before its log has grown by an interval.
+        let passed = said.contains("passed sanity check") || said.contains("is empty.");
+        assert!(passed, "{file}:\n{said}");
     });
     // Complaints about single entries stand at the end of the output, under the name of their file.
     for files in indexes.chunks(FILES_PER_RUN) {

@@ -148,12 +148,12 @@ impl Promises {
         if !log.quarantined().is_empty() {
             return Err(format!("{partition}: quarantined {:?}", log.quarantined()));
         }
-        if let Some((high_watermark, log_start)) = self.seen.get(&partition) {
-            if marks.high_watermark < *high_watermark || marks.log_start < *log_start {
-                return Err(format!(
-                    "{partition}: marks went back from {high_watermark}, {log_start} to {marks:?}"
-                ));
-            }
+        if let Some((high_watermark, log_start)) = self.seen.get(&partition)
+            && (marks.high_watermark < *high_watermark || marks.log_start < *log_start)
+        {
+            return Err(format!(
+                "{partition}: marks went back from {high_watermark}, {log_start} to {marks:?}"
+            ));
         }
         let mut found = BTreeMap::new();
         let mut from = marks.log_start;

@@ -13,8 +13,11 @@ use tests::requests::{self, Topic};
 use tests::stream::Bed;
 
 /// Files that name metrics.
-const PLACES: [&str; 3] =
-    ["docker/grafana/dashboards/tidemill.json", "docker/prometheus/rules.yml", "docs/operations.md"];
+const PLACES: [&str; 3] = [
+    "docker/grafana/dashboards/tidemill.json",
+    "docker/prometheus/rules.yml",
+    "docs/operations.md",
+];
 
 /// A group whose name needs every escape there is.
 const ODD_GROUP: &str = "say \"hi\"\\\nand leave";
@@ -33,7 +36,16 @@ fn busy() -> Bed {
     );
     let now = requests::now_ms();
     let row = |ts: i64| format!("{{\"k\": \"a\", \"v\": 1, \"ts\": {ts}}}");
-    bed.send(&topic, 0, &[row(now - 60_000), row(now - 30_000), row(now - 60_000), "bad".to_owned()]);
+    bed.send(
+        &topic,
+        0,
+        &[
+            row(now - 60_000),
+            row(now - 30_000),
+            row(now - 60_000),
+            "bad".to_owned(),
+        ],
+    );
     bed.send(&topic, 1, &[row(now - 30_000)]);
     commit(&mut bed.connection, &topic, ODD_GROUP, 1);
     requests::read_values(&mut bed.connection, &topic, 0);
@@ -43,7 +55,10 @@ fn busy() -> Bed {
     let kept: Vec<Connection> = (0..3).map(|_| Connection::open(&bed.broker.kafka_address())).collect();
     let _refused = Connection::open(&bed.broker.kafka_address());
     tests::wait::until("a refused connection", || {
-        bed.http.metrics().keys().any(|series| series.starts_with("tidemill_connections_rejected_total"))
+        bed.http
+            .metrics()
+            .keys()
+            .any(|series| series.starts_with("tidemill_connections_rejected_total"))
     });
     drop(kept);
     bed.rows_until("out", "a closed window", |rows| !rows.is_empty());
@@ -52,8 +67,12 @@ fn busy() -> Bed {
 
 fn commit(connection: &mut Connection, topic: &Topic, group: &str, offset: i64) {
     requests::find_coordinator(connection, group);
-    let partition = OffsetCommitRequestPartition::default().with_partition_index(0).with_committed_offset(offset);
-    let of_topic = OffsetCommitRequestTopic::default().with_name(topic.topic_name()).with_partitions(vec![partition]);
+    let partition = OffsetCommitRequestPartition::default()
+        .with_partition_index(0)
+        .with_committed_offset(offset);
+    let of_topic = OffsetCommitRequestTopic::default()
+        .with_name(topic.topic_name())
+        .with_partitions(vec![partition]);
     let request = OffsetCommitRequest::default()
         .with_group_id(requests::text(group).into())
         .with_generation_id_or_member_epoch(-1)
@@ -70,7 +89,10 @@ struct Page {
 
 /// Reads the text format by its description, strictly.
 fn parse(text: &str) -> Page {
-    let mut page = Page { types: BTreeMap::new(), samples: Vec::new() };
+    let mut page = Page {
+        types: BTreeMap::new(),
+        samples: Vec::new(),
+    };
     let mut helped = BTreeSet::new();
     assert!(text.ends_with('\n'));
     for line in text.lines() {
@@ -79,7 +101,10 @@ fn parse(text: &str) -> Page {
             assert!(helped.insert(name.to_owned()) && !text.is_empty(), "{line}");
         } else if let Some(kind) = line.strip_prefix("# TYPE ") {
             let (name, kind) = kind.split_once(' ').expect("a type");
-            assert!(page.types.insert(name.to_owned(), kind.to_owned()).is_none(), "{name} has two types");
+            assert!(
+                page.types.insert(name.to_owned(), kind.to_owned()).is_none(),
+                "{name} has two types"
+            );
         } else {
             page.samples.push(sample(line));
         }
@@ -96,7 +121,10 @@ fn sample(line: &str) -> (String, BTreeMap<String, String>, f64) {
         while !rest.starts_with('}') {
             let (label, behind) = rest.split_once("=\"").unwrap_or_else(|| panic!("no label: {line}"));
             let (value, behind) = label_value(behind);
-            assert!(labels.insert(label.trim_start_matches(',').to_owned(), value).is_none(), "{line}");
+            assert!(
+                labels.insert(label.trim_start_matches(',').to_owned(), value).is_none(),
+                "{line}"
+            );
             rest = behind;
         }
         rest = &rest[1..];
@@ -131,18 +159,35 @@ fn the_page_is_prometheus_text_and_tells_what_happened() {
     for (name, labels, _) in &page.samples {
         let family = family_of(name, &page.types);
         assert!(family.is_some(), "{name} has no type");
-        assert!(series.insert((name.clone(), labels.clone())), "{name}{labels:?} comes twice");
+        assert!(
+            series.insert((name.clone(), labels.clone())),
+            "{name}{labels:?} comes twice"
+        );
         for label in ["client_id", "principal", "error", "message"] {
             assert!(!labels.contains_key(label), "{name} has the label {label}");
         }
     }
     let has = |name: &str, label: &str, value: &str| {
-        page.samples.iter().any(|(known, labels, _)| known == name && labels.get(label).map(String::as_str) == Some(value))
+        page.samples
+            .iter()
+            .any(|(known, labels, _)| known == name && labels.get(label).map(String::as_str) == Some(value))
     };
-    assert!(has("tidemill_group_lag_records", "group", ODD_GROUP), "labels are escaped");
-    assert!(has("tidemill_query_rows_in_total", "query", "odd\"name"), "labels are escaped");
+    assert!(
+        has("tidemill_group_lag_records", "group", ODD_GROUP),
+        "labels are escaped"
+    );
+    assert!(
+        has("tidemill_query_rows_in_total", "query", "odd\"name"),
+        "labels are escaped"
+    );
     assert!(has("tidemill_kafka_requests_total", "api", "Produce"));
-    let value = |name: &str| page.samples.iter().filter(|(known, ..)| known == name).map(|(.., value)| value).sum::<f64>();
+    let value = |name: &str| {
+        page.samples
+            .iter()
+            .filter(|(known, ..)| known == name)
+            .map(|(.., value)| value)
+            .sum::<f64>()
+    };
     assert!(value("tidemill_query_bad_rows_total") >= 1.0);
     assert!(value("tidemill_topic_records_in_total") >= 5.0);
     assert!(value("tidemill_topic_bytes_out_total") > 0.0);
@@ -151,9 +196,17 @@ fn the_page_is_prometheus_text_and_tells_what_happened() {
     for (name, kind) in &page.types {
         assert!(name.starts_with("tidemill_") || name.starts_with("process_"), "{name}");
         assert_eq!(kind == "counter", name.ends_with("_total"), "{name} is a {kind}");
-        let histogram = page.samples.iter().filter(|(sample, ..)| *sample == format!("{name}_bucket"));
-        let infinite = histogram.clone().filter(|(_, labels, _)| labels.get("le").map(String::as_str) == Some("+Inf"));
-        assert!(kind != "histogram" || infinite.count() > 0 && histogram.count() > 1, "{name}");
+        let histogram = page
+            .samples
+            .iter()
+            .filter(|(sample, ..)| *sample == format!("{name}_bucket"));
+        let infinite = histogram
+            .clone()
+            .filter(|(_, labels, _)| labels.get("le").map(String::as_str) == Some("+Inf"));
+        assert!(
+            kind != "histogram" || infinite.count() > 0 && histogram.count() > 1,
+            "{name}"
+        );
     }
 }
 
@@ -168,15 +221,25 @@ fn promtool_accepts_a_live_scrape() {
         .stderr(Stdio::piped())
         .spawn()
         .expect("promtool is installed by scripts/setup.sh test");
-    promtool.stdin.take().expect("a pipe").write_all(page.as_bytes()).expect("promtool reads");
+    promtool
+        .stdin
+        .take()
+        .expect("a pipe")
+        .write_all(page.as_bytes())
+        .expect("promtool reads");
     let output = promtool.wait_with_output().expect("promtool ends");
     assert_succeeded("promtool check metrics", &output);
 }
 
 /// The family that a sample belongs to: its own name, or that of its histogram.
 fn family_of<'a>(name: &'a str, types: &BTreeMap<String, String>) -> Option<&'a str> {
-    let base = ["_bucket", "_sum", "_count"].iter().find_map(|suffix| name.strip_suffix(suffix));
-    [Some(name), base].into_iter().flatten().find(|name| types.contains_key(*name))
+    let base = ["_bucket", "_sum", "_count"]
+        .iter()
+        .find_map(|suffix| name.strip_suffix(suffix));
+    [Some(name), base]
+        .into_iter()
+        .flatten()
+        .find(|name| types.contains_key(*name))
 }
 
 #[test]
@@ -191,7 +254,10 @@ fn every_metric_that_is_written_about_exists() {
         let names: BTreeSet<&str> = words.filter(|word| word.starts_with("tidemill_")).collect();
         assert!(!names.is_empty(), "{place} names no metric");
         missing.extend(
-            names.into_iter().filter(|name| family_of(name, &page.types).is_none()).map(|name| format!("{place}: {name}")),
+            names
+                .into_iter()
+                .filter(|name| family_of(name, &page.types).is_none())
+                .map(|name| format!("{place}: {name}")),
         );
     }
     assert!(missing.is_empty(), "{}", missing.join("\n"));
@@ -210,7 +276,10 @@ fn labels_beyond_the_bound_are_folded() {
         let of = page.samples.iter().filter(|(known, ..)| known == name);
         of.filter_map(|(_, labels, _)| labels.get(label).cloned()).collect()
     };
-    for (name, label) in [("tidemill_topic_records_in_total", "topic"), ("tidemill_group_lag_records", "group")] {
+    for (name, label) in [
+        ("tidemill_topic_records_in_total", "topic"),
+        ("tidemill_group_lag_records", "group"),
+    ] {
         let found = labels(name, label);
         assert_eq!(found.len(), 4, "{name}: {found:?}");
         assert!(found.contains("_other"), "{name}: {found:?}");
@@ -218,21 +287,36 @@ fn labels_beyond_the_bound_are_folded() {
 }
 
 fn run(program: &str, arguments: &[&str]) -> Output {
-    let output = Command::new(program).args(arguments).current_dir(paths::repository()).output();
+    let output = Command::new(program)
+        .args(arguments)
+        .current_dir(paths::repository())
+        .output();
     output.unwrap_or_else(|error| panic!("{program}: {error}; scripts/setup.sh test installs it"))
 }
 
 #[track_caller]
 fn assert_succeeded(what: &str, output: &Output) {
-    let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let (stdout, stderr) = (
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
     assert!(output.status.success(), "{what}: {}\n{stdout}\n{stderr}", output.status);
 }
 
 #[test]
 fn prometheus_and_compose_accept_their_files() {
-    assert_succeeded("rules", &run("promtool", &["check", "rules", "docker/prometheus/rules.yml"]));
-    assert_succeeded("config", &run("promtool", &["check", "config", "docker/prometheus/prometheus.yml"]));
-    assert_succeeded("compose", &run("docker-compose", &["-f", "docker/compose.yaml", "config", "-q"]));
+    assert_succeeded(
+        "rules",
+        &run("promtool", &["check", "rules", "docker/prometheus/rules.yml"]),
+    );
+    assert_succeeded(
+        "config",
+        &run("promtool", &["check", "config", "docker/prometheus/prometheus.yml"]),
+    );
+    assert_succeeded(
+        "compose",
+        &run("docker-compose", &["-f", "docker/compose.yaml", "config", "-q"]),
+    );
     let dashboard = std::fs::read_to_string(paths::repository().join(PLACES[0])).expect("the dashboard");
     let dashboard: serde_json::Value = serde_json::from_str(&dashboard).expect("JSON");
     assert!(dashboard["panels"].as_array().is_some_and(|panels| panels.len() > 3));
@@ -245,13 +329,25 @@ fn the_images_build_step_makes_a_binary_that_runs() {
     let output = Command::new(paths::repository().join("docker/build-binary.sh"))
         .arg(out.path())
         .env("TIDEMILL_IMAGE_PROFILE", "dev")
-        .env("CARGO_TARGET_DIR", paths::left_behind_dir().parent().expect("the target folder"))
+        .env(
+            "CARGO_TARGET_DIR",
+            paths::left_behind_dir().parent().expect("the target folder"),
+        )
         .output()
         .expect("the script can be run");
     assert_succeeded("docker/build-binary.sh", &output);
     let binary = out.path().join("tidemill");
-    let version = Command::new(&binary).arg("--version").output().expect("the binary runs");
+    let version = Command::new(&binary)
+        .arg("--version")
+        .output()
+        .expect("the binary runs");
     assert_succeeded("tidemill --version", &version);
-    let config = Command::new(&binary).args(["config", "check", "docker/tidemill.toml"]).current_dir(paths::repository()).output();
-    assert_succeeded("tidemill config check docker/tidemill.toml", &config.expect("the binary runs"));
+    let config = Command::new(&binary)
+        .args(["config", "check", "docker/tidemill.toml"])
+        .current_dir(paths::repository())
+        .output();
+    assert_succeeded(
+        "tidemill config check docker/tidemill.toml",
+        &config.expect("the binary runs"),
+    );
 }

@@ -133,12 +133,7 @@ fn write_until(producer: &ThreadedProducer<Acknowledged>, topic: &str, stop: &At
     sent
 }
 
-fn assert_log_holds(
-    connection: &mut Connection,
-    topic: &Topic,
-    partition: i32,
-    places: &Places,
-) -> usize {
+fn assert_log_holds(connection: &mut Connection, topic: &Topic, partition: i32, places: &Places) -> usize {
     let (mut count, mut last) = (0, None);
     for batch in requests::read_all(connection, topic, partition) {
         for (offset, record) in (batch.base_offset..).zip(batch.records) {
@@ -370,6 +365,7 @@ fn committed_offsets_of_rdkafka_survive_kill_9_between_commits() {
     let consumer: BaseConsumer = ClientConfig::new()
         .set("bootstrap.servers", broker.kafka_address())
         .set("group.id", "survivor")
+        .set("reconnect.backoff.ms", "10")
         .set("reconnect.backoff.max.ms", "50")
         .create()
         .expect("a consumer");

@@ -222,7 +222,11 @@ impl Drop for TestBroker {
     fn drop(&mut self) {
         if std::thread::panicking() {
             self.kill();
-            eprintln!("--- the server's last messages ({}):\n{}---", self.data_dir.display(), self.messages());
+            eprintln!(
+                "--- the server's last messages ({}):\n{}---",
+                self.data_dir.display(),
+                self.messages()
+            );
         } else if self.is_running() {
             // Every test ends with a clean stop, which is one more thing that has to work.
             let status = self.terminate();

@@ -122,6 +122,18 @@ impl Bed {
             .find(|row| row.get("name").and_then(Value::as_str) == Some(name))
     }
 
+    /// The rows of a SELECT from a materialized view, once the view can be read: right after it was created or the
+    /// server was started its state may still be opening.
+    #[must_use]
+    pub fn view_rows(&self, statement: &str) -> Vec<Vec<Value>> {
+        const NOT_IN_STATE: &str = "55000";
+        wait::until("the view to be readable", || {
+            let answer = self.http.try_sql(statement);
+            answer.status == 200 || answer.error_code() != NOT_IN_STATE
+        });
+        self.http.rows(statement)
+    }
+
     /// One of a query's counters, 0 while there is none.
     #[must_use]
     pub fn query_metric(&self, metric: &str, query: &str) -> f64 {

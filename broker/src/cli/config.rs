@@ -54,7 +54,11 @@ pub(crate) fn run(args: &ConfigArgs) -> Result<(), CliError> {
 fn load(file: Option<&PathBuf>, source: &ConfigSource) -> Result<LoadedConfig, CliError> {
     match (file, &source.config) {
         (Some(_), Some(_)) => Err(CliError::usage("the file is given twice")),
-        (Some(file), None) => ConfigSource { config: Some(file.clone()), ..source.clone() }.load(),
+        (Some(file), None) => ConfigSource {
+            config: Some(file.clone()),
+            ..source.clone()
+        }
+        .load(),
         (None, _) => source.load(),
     }
 }
@@ -69,7 +73,11 @@ fn default_file() -> String {
             section = in_section;
             text += &format!("\n[{section}]\n");
         }
-        text += &format!("# {}\n{key} = {}\n", setting.doc, toml_value(setting.form, setting.default));
+        text += &format!(
+            "# {}\n{key} = {}\n",
+            setting.doc,
+            toml_value(setting.form, setting.default)
+        );
         if setting.path == "kafka.max_partitions" {
             text += &kafka_keys();
         }
@@ -94,7 +102,12 @@ fn shown(loaded: &LoadedConfig) -> String {
         let value = toml_value(form, &sourced.value);
         text += &format!("{path} = {value}  # {}\n", sourced.origin);
     }
-    debug_assert!(loaded.values.keys().all(|path| setting(path).is_some() || path.starts_with(KAFKA_DEFAULTS)));
+    debug_assert!(
+        loaded
+            .values
+            .keys()
+            .all(|path| setting(path).is_some() || path.starts_with(KAFKA_DEFAULTS))
+    );
     text
 }
 

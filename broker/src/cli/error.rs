@@ -23,22 +23,34 @@ enum Kind {
 impl CliError {
     /// Exit code 1: it was tried and went wrong.
     pub(crate) fn failed(message: impl Into<String>) -> CliError {
-        CliError { kind: Kind::Failed, message: message.into() }
+        CliError {
+            kind: Kind::Failed,
+            message: message.into(),
+        }
     }
 
     /// Exit code 2: the command line or a file makes no sense.
     pub(crate) fn usage(message: impl Into<String>) -> CliError {
-        CliError { kind: Kind::Usage, message: message.into() }
+        CliError {
+            kind: Kind::Usage,
+            message: message.into(),
+        }
     }
 
     /// Exit code 3: what was named does not exist.
     pub(crate) fn not_found(message: impl Into<String>) -> CliError {
-        CliError { kind: Kind::NotFound, message: message.into() }
+        CliError {
+            kind: Kind::NotFound,
+            message: message.into(),
+        }
     }
 
     /// Exit code 4: no answer in time.
     pub(crate) fn timed_out(message: impl Into<String>) -> CliError {
-        CliError { kind: Kind::TimedOut, message: message.into() }
+        CliError {
+            kind: Kind::TimedOut,
+            message: message.into(),
+        }
     }
 
     /// The process's exit code.

@@ -26,7 +26,10 @@ pub(crate) struct KafkaArgs {
 impl KafkaArgs {
     /// Arguments for a broker whose address is known.
     pub(super) fn at(brokers: String) -> KafkaArgs {
-        KafkaArgs { brokers, properties: Vec::new() }
+        KafkaArgs {
+            brokers,
+            properties: Vec::new(),
+        }
     }
 
     /// A client configuration: the address, and the user's properties on top.
@@ -51,10 +54,15 @@ impl KafkaArgs {
 
 /// Options of every admin request.
 pub(super) fn admin_options() -> AdminOptions {
-    AdminOptions::new().request_timeout(Some(REQUEST_TIMEOUT)).operation_timeout(Some(REQUEST_TIMEOUT))
+    AdminOptions::new()
+        .request_timeout(Some(REQUEST_TIMEOUT))
+        .operation_timeout(Some(REQUEST_TIMEOUT))
 }
 
 /// Runs a command's future on a runtime of its own.
 pub(super) fn block_on<T>(future: impl Future<Output = Result<T, CliError>>) -> Result<T, CliError> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(future)
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?
+        .block_on(future)
 }

@@ -42,12 +42,18 @@ pub(crate) fn message(text: &str) {
 fn aligned(header: &[&str], rows: &[Vec<String>]) -> String {
     let width = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column));
-        cells.map(|cell| cell.chars().count()).chain([header[column].len()]).max().unwrap_or(0)
+        cells
+            .map(|cell| cell.chars().count())
+            .chain([header[column].len()])
+            .max()
+            .unwrap_or(0)
     };
     let widths: Vec<usize> = (0..header.len()).map(width).collect();
     let line = |cells: &mut dyn Iterator<Item = &str>| {
-        let padded: Vec<String> =
-            cells.zip(&widths).map(|(cell, width)| format!("{cell:<width$}", width = *width)).collect();
+        let padded: Vec<String> = cells
+            .zip(&widths)
+            .map(|(cell, width)| format!("{cell:<width$}", width = *width))
+            .collect();
         padded.join("  ").trim_end().to_owned() + "\n"
     };
     let mut text = line(&mut header.iter().copied());
@@ -58,12 +64,20 @@ fn aligned(header: &[&str], rows: &[Vec<String>]) -> String {
 }
 
 fn object(header: &[&str], row: &[String]) -> Value {
-    let pairs = header.iter().zip(row).map(|(name, cell)| (name.to_lowercase(), Value::String(cell.clone())));
+    let pairs = header
+        .iter()
+        .zip(row)
+        .map(|(name, cell)| (name.to_lowercase(), Value::String(cell.clone())));
     Value::Object(pairs.collect::<Map<_, _>>())
 }
 
 fn csv(header: &[&str], rows: &[Vec<String>]) -> String {
-    let mut text = header.iter().map(|name| name.to_lowercase()).collect::<Vec<_>>().join(",") + "\n";
+    let mut text = header
+        .iter()
+        .map(|name| name.to_lowercase())
+        .collect::<Vec<_>>()
+        .join(",")
+        + "\n";
     for row in rows {
         text += &row.iter().map(|cell| csv_cell(cell)).collect::<Vec<_>>().join(",");
         text.push('\n');
@@ -73,7 +87,11 @@ fn csv(header: &[&str], rows: &[Vec<String>]) -> String {
 
 /// RFC 4180: quotes where the cell holds a separator, a quote or a line break.
 pub(crate) fn csv_cell(cell: &str) -> String {
-    if cell.contains([',', '"', '\n', '\r']) { format!("\"{}\"", cell.replace('"', "\"\"")) } else { cell.to_owned() }
+    if cell.contains([',', '"', '\n', '\r']) {
+        format!("\"{}\"", cell.replace('"', "\"\""))
+    } else {
+        cell.to_owned()
+    }
 }
 
 #[cfg(test)]
@@ -82,13 +100,20 @@ mod tests {
 
     #[test]
     fn columns_are_as_wide_as_their_widest_cell() {
-        let rows = vec![vec!["a".to_owned(), "1".to_owned()], vec!["longer".to_owned(), "22".to_owned()]];
+        let rows = vec![
+            vec!["a".to_owned(), "1".to_owned()],
+            vec!["longer".to_owned(), "22".to_owned()],
+        ];
         assert_eq!(aligned(&["NAME", "N"], &rows), "NAME    N\na       1\nlonger  22\n");
     }
 
     #[test]
     fn csv_quotes_what_it_must() {
-        let rows = vec![vec!["a,b".to_owned()], vec!["say \"x\"".to_owned()], vec!["plain".to_owned()]];
+        let rows = vec![
+            vec!["a,b".to_owned()],
+            vec!["say \"x\"".to_owned()],
+            vec!["plain".to_owned()],
+        ];
         assert_eq!(csv(&["NAME"], &rows), "name\n\"a,b\"\n\"say \"\"x\"\"\"\nplain\n");
     }
 }

@@ -26,7 +26,10 @@ pub(super) struct RunningServer {
 
 /// The runtime that a server needs.
 pub(super) fn runtime() -> Result<Runtime, CliError> {
-    let built = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("tidemill").build();
+    let built = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_name("tidemill")
+        .build();
     built.map_err(|error| CliError::failed(format!("the runtime cannot be started: {error}")))
 }
 
@@ -41,11 +44,21 @@ impl RunningServer {
             }
         };
         let mut settings = vec!["log.level=warn".to_owned()];
-        settings.extend(USUAL.iter().map(|(key, address)| format!("{key}={}", free_or_any(address))));
-        let source = ConfigSource { config: None, data_dir: Some(folder), settings };
+        settings.extend(
+            USUAL
+                .iter()
+                .map(|(key, address)| format!("{key}={}", free_or_any(address))),
+        );
+        let source = ConfigSource {
+            config: None,
+            data_dir: Some(folder),
+            settings,
+        };
         let config = source.load()?.config;
         start_logging(&config.log);
-        let broker = Broker::start(config).await.map_err(|error| CliError::failed(error.to_string()))?;
+        let broker = Broker::start(config)
+            .await
+            .map_err(|error| CliError::failed(error.to_string()))?;
         Ok(RunningServer { broker, temporary })
     }
 

@@ -35,7 +35,11 @@ async fn serve(config: BrokerConfig) -> Result<(), CliError> {
         broker = Broker::start(config) => broker.map_err(|error| CliError::failed(error.to_string()))?,
         () = signals.next() => return Err(CliError::failed("stopped before the start was finished")),
     };
-    print(&format!("kafka={}\nhttp={}\nready\n", broker.kafka_address(), broker.http_address()));
+    print(&format!(
+        "kafka={}\nhttp={}\nready\n",
+        broker.kafka_address(),
+        broker.http_address()
+    ));
     signals.next().await;
     tokio::select! {
         () = broker.stop() => Ok(()),
@@ -56,7 +60,10 @@ impl Signals {
     /// Listens from now on.
     pub(super) fn listen() -> Result<Self, CliError> {
         let listen = |kind| signal(kind).map_err(|error| CliError::failed(format!("signals cannot be heard: {error}")));
-        Ok(Self { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())? })
+        Ok(Self {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+        })
     }
 
     /// Returns when one arrives.

@@ -34,7 +34,9 @@ fn encode<Q: Encodable>(key: ApiKey, version: i16, request: &Q) -> Result<Bytes,
         .with_request_api_version(version)
         .with_client_id(Some(StrBytes::from_static_str("tidemill-cli")));
     let mut body = BytesMut::new();
-    header.encode(&mut body, key.request_header_version(version)).map_err(malformed)?;
+    header
+        .encode(&mut body, key.request_header_version(version))
+        .map_err(malformed)?;
     request.encode(&mut body, version).map_err(malformed)?;
     let mut frame = BytesMut::with_capacity(body.len() + 4);
     frame.put_u32(body.len() as u32);
@@ -57,7 +59,9 @@ fn receive(stream: &mut TcpStream) -> Result<Bytes, CliError> {
     stream.read_exact(&mut size)?;
     let size = (&size[..]).get_u32() as usize;
     if RESPONSE_BYTES_MAX < size {
-        return Err(CliError::failed(format!("the broker announced an answer of {size} bytes")));
+        return Err(CliError::failed(format!(
+            "the broker announced an answer of {size} bytes"
+        )));
     }
     let mut body = vec![0; size];
     stream.read_exact(&mut body)?;

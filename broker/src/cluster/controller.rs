@@ -76,7 +76,13 @@ impl Controller {
         applier: Arc<dyn ImageApplier>,
         env: Arc<Env>,
     ) -> Self {
-        Self { images: watch::Sender::new(Arc::new(image)), store: Mutex::new(store), rules, applier, env }
+        Self {
+            images: watch::Sender::new(Arc::new(image)),
+            store: Mutex::new(store),
+            rules,
+            applier,
+            env,
+        }
     }
 
     /// The newest image.
@@ -119,11 +125,13 @@ impl Controller {
         requester: Requester,
     ) -> Vec<Result<Arc<TopicImage>, ControllerError>> {
         let rules = self.rules.clone();
-        self.change_each(topics, false, move |image, topic| change::delete_topic(image, &rules, &topic, requester))
-            .await
-            .into_iter()
-            .map(|answer| answer.map(|(_, deleted)| deleted))
-            .collect()
+        self.change_each(topics, false, move |image, topic| {
+            change::delete_topic(image, &rules, &topic, requester)
+        })
+        .await
+        .into_iter()
+        .map(|answer| answer.map(|(_, deleted)| deleted))
+        .collect()
     }
 
     /// Adds partitions; one answer per topic.
@@ -152,7 +160,10 @@ impl Controller {
         requester: Requester,
         validate_only: bool,
     ) -> Result<(), ControllerError> {
-        self.change_one(validate_only, move |image| change::alter_topic(image, &topic, &changes, requester)).await
+        self.change_one(validate_only, move |image| {
+            change::alter_topic(image, &topic, &changes, requester)
+        })
+        .await
     }
 
     /// Changes broker keys that may change while the broker runs, all of them or none. `broker` is `None` for the
@@ -163,7 +174,10 @@ impl Controller {
         changes: Vec<ConfigChange>,
         validate_only: bool,
     ) -> Result<(), ControllerError> {
-        self.change_one(validate_only, move |image| change::alter_broker(image, broker, &changes)).await
+        self.change_one(validate_only, move |image| {
+            change::alter_broker(image, broker, &changes)
+        })
+        .await
     }
 
     /// Hands out a block of producer ids that nobody else ever gets.
@@ -175,12 +189,19 @@ impl Controller {
                 Ok((vec![MetadataRecord::ProducerIdBlock { end }], first..end))
             })
             .await;
-        answers.into_iter().next().expect("one answer per command").map(|(_, block)| block)
+        answers
+            .into_iter()
+            .next()
+            .expect("one answer per command")
+            .map(|(_, block)| block)
     }
 
     /// Stores the definition of a SQL object, replacing an earlier one of that name.
     pub async fn put_sql_object(self: &Arc<Self>, name: &str, payload: Bytes) -> Result<(), ControllerError> {
-        let record = MetadataRecord::SqlObject { name: name.to_owned(), payload: Some(payload) };
+        let record = MetadataRecord::SqlObject {
+            name: name.to_owned(),
+            payload: Some(payload),
+        };
         self.change_one(false, move |_| Ok(vec![record])).await
     }
 
@@ -201,7 +222,9 @@ impl Controller {
         F: FnOnce(&Image) -> Result<Vec<MetadataRecord>, ChangeError> + Send + 'static,
     {
         let commands = vec![change];
-        let answers = self.change_each(commands, validate_only, |image, change| Ok((change(image)?, ()))).await;
+        let answers = self
+            .change_each(commands, validate_only, |image, change| Ok((change(image)?, ())))
+            .await;
         answers.into_iter().next().expect("one answer per command").map(|_| ())
     }
 

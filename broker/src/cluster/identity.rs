@@ -84,28 +84,45 @@ impl Identity {
     /// Reads the identity of a data folder, or gives a new folder one. `fresh` becomes the cluster id then.
     pub fn open(fs: &dyn Fs, data_dir: &Path, node_id: NodeId, fresh: Uuid) -> Result<Self, IdentityError> {
         let path = data_dir.join(FILE);
-        let at_file = |reason| IdentityError::Io { path: path.display().to_string(), reason };
+        let at_file = |reason| IdentityError::Io {
+            path: path.display().to_string(),
+            reason,
+        };
         if fs.exists(&path).map_err(at_file)? {
             let file = fs.open(&path, OpenMode::Read).map_err(at_file)?;
             let bytes = read_vec_at(file.as_ref(), 0, LEN_MAX).map_err(at_file)?;
             return Self::parse(&String::from_utf8_lossy(&bytes), &path, node_id);
         }
         if fs.exists(&data_dir.join(METADATA_FOLDER)).map_err(at_file)? {
-            return Err(IdentityError::Lost { path: path.display().to_string() });
+            return Err(IdentityError::Lost {
+                path: path.display().to_string(),
+            });
         }
-        let identity = Self { cluster_id: Arc::from(TopicId(fresh).to_string()), node_id };
+        let identity = Self {
+            cluster_id: Arc::from(TopicId(fresh).to_string()),
+            node_id,
+        };
         identity.write(fs, data_dir).map_err(at_file)?;
         Ok(identity)
     }
 
     fn parse(text: &str, path: &Path, configured: NodeId) -> Result<Self, IdentityError> {
         let value = |key: &'static str| {
-            let found = text.lines().filter_map(|line| line.split_once('=')).find(|(name, _)| name.trim() == key);
+            let found = text
+                .lines()
+                .filter_map(|line| line.split_once('='))
+                .find(|(name, _)| name.trim() == key);
             found
                 .map(|(_, value)| value.trim())
-                .ok_or_else(|| IdentityError::Malformed { path: path.display().to_string(), key })
+                .ok_or_else(|| IdentityError::Malformed {
+                    path: path.display().to_string(),
+                    key,
+                })
         };
-        let malformed = |key| IdentityError::Malformed { path: path.display().to_string(), key };
+        let malformed = |key| IdentityError::Malformed {
+            path: path.display().to_string(),
+            key,
+        };
         let format: u32 = value(FORMAT_KEY)?.parse().map_err(|_| malformed(FORMAT_KEY))?;
         if FORMAT_VERSION < format {
             return Err(IdentityError::NewerFormat { found: format });
@@ -118,7 +135,10 @@ impl Identity {
         if cluster_id.is_empty() {
             return Err(malformed("cluster.id"));
         }
-        Ok(Self { cluster_id: Arc::from(cluster_id), node_id: found })
+        Ok(Self {
+            cluster_id: Arc::from(cluster_id),
+            node_id: found,
+        })
     }
 
     fn write(&self, fs: &dyn Fs, data_dir: &Path) -> io::Result<()> {
@@ -151,13 +171,21 @@ mod tests {
         let first = open(folder.path(), 3).expect("a new folder");
         assert_eq!(first.cluster_id.len(), 22);
         assert_eq!(open(folder.path(), 3).expect("the same folder"), first);
-        assert!(matches!(open(folder.path(), 4), Err(IdentityError::OtherNode { found: 3, configured: 4 })));
+        assert!(matches!(
+            open(folder.path(), 4),
+            Err(IdentityError::OtherNode {
+                found: 3,
+                configured: 4
+            })
+        ));
     }
 
     #[test]
     fn a_lost_identity_is_not_replaced() {
         let folder = tempfile::tempdir().expect("a folder");
-        DiskFs.create_dir_all(&folder.path().join(METADATA_FOLDER)).expect("made");
+        DiskFs
+            .create_dir_all(&folder.path().join(METADATA_FOLDER))
+            .expect("made");
         assert!(matches!(open(folder.path(), 1), Err(IdentityError::Lost { .. })));
     }
 
@@ -165,8 +193,14 @@ mod tests {
     fn newer_and_broken_files_are_refused() {
         let path = Path::new("meta.properties");
         let newer = "version=1\ncluster.id=x\nnode.id=1\ntidemill.format.version=2\n";
-        assert!(matches!(Identity::parse(newer, path, 1), Err(IdentityError::NewerFormat { found: 2 })));
+        assert!(matches!(
+            Identity::parse(newer, path, 1),
+            Err(IdentityError::NewerFormat { found: 2 })
+        ));
         let broken = "version=1\nnode.id=1\ntidemill.format.version=1\n";
-        assert!(matches!(Identity::parse(broken, path, 1), Err(IdentityError::Malformed { key: "cluster.id", .. })));
+        assert!(matches!(
+            Identity::parse(broken, path, 1),
+            Err(IdentityError::Malformed { key: "cluster.id", .. })
+        ));
     }
 }

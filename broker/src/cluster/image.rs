@@ -113,7 +113,9 @@ impl Image {
             MetadataRecord::TopicCreated(created) => self.add_topic(created.clone().into_image()),
             MetadataRecord::TopicDeleted { id } => self.remove_topic(*id),
             MetadataRecord::PartitionsAdded { id, assignments } => self.change_topic(*id, |topic| {
-                topic.partitions.extend(assignments.iter().cloned().map(PartitionImage::first));
+                topic
+                    .partitions
+                    .extend(assignments.iter().cloned().map(PartitionImage::first));
             }),
             MetadataRecord::TopicConfig { id, key, value } => {
                 self.change_topic(*id, |topic| put_or_remove(&mut topic.configs, key, value.as_deref()));
@@ -125,7 +127,10 @@ impl Image {
                 assert!(self.next_producer_id < *end, "producer ids never go back");
                 self.next_producer_id = *end;
             }
-            MetadataRecord::SqlObject { name, payload: Some(payload) } => {
+            MetadataRecord::SqlObject {
+                name,
+                payload: Some(payload),
+            } => {
                 self.sql_objects.insert(Arc::from(name.as_str()), payload.clone());
             }
             MetadataRecord::SqlObject { name, payload: None } => {
@@ -156,12 +161,17 @@ impl Image {
 
     fn remove_topic(&mut self, id: TopicId) {
         let name = self.topics_by_id.remove(&id).expect("only living topics are deleted");
-        self.topics_by_name.remove(&name).expect("both topic maps hold the same topics");
+        self.topics_by_name
+            .remove(&name)
+            .expect("both topic maps hold the same topics");
     }
 
     fn change_topic(&mut self, id: TopicId, change: impl FnOnce(&mut TopicImage)) {
         let name = self.topics_by_id.get(&id).expect("only living topics are changed");
-        let topic = self.topics_by_name.get_mut(name).expect("both topic maps hold the same topics");
+        let topic = self
+            .topics_by_name
+            .get_mut(name)
+            .expect("both topic maps hold the same topics");
         change(Arc::make_mut(topic));
     }
 }
@@ -174,7 +184,10 @@ impl TopicImage {
 
     /// All partitions of the topic by name and number.
     pub fn topic_partitions(&self) -> impl Iterator<Item = TopicPartition> + '_ {
-        (0..).zip(&self.partitions).map(|(partition, _)| TopicPartition { topic: self.name.clone(), partition })
+        (0..).zip(&self.partitions).map(|(partition, _)| TopicPartition {
+            topic: self.name.clone(),
+            partition,
+        })
     }
 
     /// Why clients may not write, trim, alter or delete this topic; `None` where they may.
@@ -193,7 +206,12 @@ impl PartitionImage {
     /// A partition at its birth: the first replica leads with epoch 0.
     pub(crate) fn first(replicas: Vec<NodeId>) -> Self {
         let leader = *replicas.first().expect("a partition has at least one replica");
-        Self { leader, leader_epoch: 0, isr: replicas.clone(), replicas }
+        Self {
+            leader,
+            leader_epoch: 0,
+            isr: replicas.clone(),
+            replicas,
+        }
     }
 }
 

@@ -10,7 +10,12 @@ pub const CONSUMER_OFFSETS: &str = "__consumer_offsets";
 /// Transaction states, in Kafka's record schema.
 pub const TRANSACTION_STATE: &str = "__transaction_state";
 /// Names that only the broker creates.
-pub const RESERVED_TOPICS: [&str; 4] = [CONSUMER_OFFSETS, TRANSACTION_STATE, "__share_group_state", "__cluster_metadata"];
+pub const RESERVED_TOPICS: [&str; 4] = [
+    CONSUMER_OFFSETS,
+    TRANSACTION_STATE,
+    "__share_group_state",
+    "__cluster_metadata",
+];
 /// Prefix of internal topics of our own, such as the changelogs of queries.
 pub const RESERVED_PREFIX: &str = "tidemill.";
 
@@ -63,7 +68,11 @@ pub fn colliding_topic<'a>(image: &'a Image, name: &str) -> Option<&'a str> {
         return None;
     }
     let folded = fold(name);
-    image.topics_by_name.keys().map(AsRef::as_ref).find(|existing: &&str| *existing != name && fold(existing) == folded)
+    image
+        .topics_by_name
+        .keys()
+        .map(AsRef::as_ref)
+        .find(|existing: &&str| *existing != name && fold(existing) == folded)
 }
 
 fn fold(name: &str) -> String {

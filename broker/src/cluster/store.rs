@@ -79,13 +79,20 @@ impl MetadataStore {
         now: TimestampMs,
     ) -> Result<(Self, Image), StoreError> {
         let partition = TopicPartition::new(METADATA_TOPIC, 0);
-        let config = LogConfig { retention_ms: None, retention_bytes: None, ..LogConfig::default() };
+        let config = LogConfig {
+            retention_ms: None,
+            retention_bytes: None,
+            ..LogConfig::default()
+        };
         let id = TopicId(Uuid::from_u128(METADATA_TOPIC_ID));
         let log = manager.open_log_in(&data_dir.join(METADATA_FOLDER), partition, id, Arc::new(config), now)?;
         let mut image = Image::empty(Arc::clone(&identity.cluster_id), identity.node_id);
         replay(&log, &mut image)?;
         let store = Self { log, failed: false };
-        let started = MetadataRecord::NodeStarted { node: identity.node_id, at: now };
+        let started = MetadataRecord::NodeStarted {
+            node: identity.node_id,
+            at: now,
+        };
         store.write(std::slice::from_ref(&started), now)?.wait()?;
         image.apply(&started);
         Ok((store, image))
@@ -137,13 +144,24 @@ fn replay(log: &Log, image: &mut Image) -> Result<(), StoreError> {
 
 fn apply_batches(bytes: Bytes, image: &mut Image) -> Result<(), StoreError> {
     for batch in BatchIter::new(bytes) {
-        let batch = batch.map_err(|reason: BatchError| StoreError::Batch { offset: -1, reason: reason.to_string() })?;
-        let at_batch = |reason: String| StoreError::Batch { offset: batch.header.base_offset, reason };
-        let records = batch.records(BATCH_BYTES).map_err(|error| at_batch(error.to_string()))?;
+        let batch = batch.map_err(|reason: BatchError| StoreError::Batch {
+            offset: -1,
+            reason: reason.to_string(),
+        })?;
+        let at_batch = |reason: String| StoreError::Batch {
+            offset: batch.header.base_offset,
+            reason,
+        };
+        let records = batch
+            .records(BATCH_BYTES)
+            .map_err(|error| at_batch(error.to_string()))?;
         for record in records.iter() {
             let record = record.map_err(|error| at_batch(error.to_string()))?;
-            let decoded = MetadataRecord::decode(record.value.unwrap_or_default())
-                .map_err(|reason| StoreError::Record { offset: record.offset, reason })?;
+            let decoded =
+                MetadataRecord::decode(record.value.unwrap_or_default()).map_err(|reason| StoreError::Record {
+                    offset: record.offset,
+                    reason,
+                })?;
             image.apply(&decoded);
         }
     }

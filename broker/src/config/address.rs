@@ -24,12 +24,18 @@ impl FromStr for HostPort {
         let error = || AddressError(text.to_owned());
         let (host, port) = text.rsplit_once(':').ok_or_else(error)?;
         let port = port.parse().map_err(|_| error())?;
-        let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+        let bare = host
+            .strip_prefix('[')
+            .and_then(|host| host.strip_suffix(']'))
+            .unwrap_or(host);
         let bracketed = bare.len() != host.len();
         if bare.is_empty() || bare.contains(char::is_whitespace) || (bare.contains(':') && !bracketed) {
             return Err(error());
         }
-        Ok(Self { host: bare.to_owned(), port })
+        Ok(Self {
+            host: bare.to_owned(),
+            port,
+        })
     }
 }
 

@@ -70,7 +70,9 @@ impl BrokerDefaults {
 
 /// Checks keys that were set and returns them in canonical spelling.
 pub fn check_all(set: &BTreeMap<String, String>) -> Result<BTreeMap<String, String>, KeyError> {
-    set.iter().map(|(name, value)| Ok((name.clone(), settable(name)?.check(value)?))).collect()
+    set.iter()
+        .map(|(name, value)| Ok((name.clone(), settable(name)?.check(value)?)))
+        .collect()
 }
 
 /// The broker key of this name, if the configuration may set it.
@@ -89,8 +91,17 @@ struct Values<'a> {
 
 impl Values<'_> {
     fn text(&self, name: &str) -> &str {
-        let default = || BROKER_KEYS.iter().find(|key| key.name == name).and_then(|key| key.default);
-        self.set.get(name).map(String::as_str).or_else(default).expect("the table has a default for this key")
+        let default = || {
+            BROKER_KEYS
+                .iter()
+                .find(|key| key.name == name)
+                .and_then(|key| key.default)
+        };
+        self.set
+            .get(name)
+            .map(String::as_str)
+            .or_else(default)
+            .expect("the table has a default for this key")
     }
 
     fn boolean(&self, name: &str) -> bool {
@@ -98,7 +109,10 @@ impl Values<'_> {
     }
 
     fn number<T: TryFrom<i64>>(&self, name: &str) -> T {
-        let number: i64 = self.text(name).parse().expect("values are checked against the table first");
+        let number: i64 = self
+            .text(name)
+            .parse()
+            .expect("values are checked against the table first");
         T::try_from(number).unwrap_or_else(|_| panic!("the bounds of {name} keep it in range"))
     }
 

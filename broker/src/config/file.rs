@@ -16,7 +16,9 @@ pub enum FileError {
 /// Reads TOML into values by dotted path: `[kafka] listen = "..."` becomes `kafka.listen`. Tables nest, so that
 /// `defaults.num.partitions = 4` and `defaults."num.partitions" = 4` mean the same.
 pub fn parse(text: &str) -> Result<BTreeMap<String, String>, FileError> {
-    let table: toml::Table = text.parse().map_err(|error: toml::de::Error| FileError::Syntax(error.to_string()))?;
+    let table: toml::Table = text
+        .parse()
+        .map_err(|error: toml::de::Error| FileError::Syntax(error.to_string()))?;
     let mut values = BTreeMap::new();
     flatten("", &table, &mut values)?;
     Ok(values)

@@ -89,7 +89,11 @@ fn check_double(bounds: Bounds, value: &str) -> Result<String, String> {
     if let Bounds::Thousandths(low, high) = bounds {
         let scaled = number * 1000.0;
         if scaled < low as f64 || (high as f64) < scaled {
-            return Err(format!("value must be between {} and {}", low as f64 / 1000.0, high as f64 / 1000.0));
+            return Err(format!(
+                "value must be between {} and {}",
+                low as f64 / 1000.0,
+                high as f64 / 1000.0
+            ));
         }
     }
     Ok(value.to_owned())

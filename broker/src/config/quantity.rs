@@ -39,10 +39,16 @@ pub fn parse_size(text: &str) -> Result<u64, QuantityError> {
         "TB" => 1_000_000_000_000,
         unit => {
             let known = "B, KiB, MiB, GiB, TiB, kB, MB, GB, TB";
-            return Err(QuantityError::Unit { unit: unit.to_owned(), of: "size", known });
+            return Err(QuantityError::Unit {
+                unit: unit.to_owned(),
+                of: "size",
+                known,
+            });
         }
     };
-    number.checked_mul(factor).ok_or_else(|| QuantityError::TooLarge(text.to_owned()))
+    number
+        .checked_mul(factor)
+        .ok_or_else(|| QuantityError::TooLarge(text.to_owned()))
 }
 
 /// A duration: a number with `us`, `ms`, `s`, `m` (or `min`), `h` or `d`.
@@ -57,19 +63,31 @@ pub fn parse_duration(text: &str) -> Result<Duration, QuantityError> {
         "d" => 86_400_000_000,
         unit => {
             let known = "us, ms, s, m, h, d";
-            return Err(QuantityError::Unit { unit: unit.to_owned(), of: "time", known });
+            return Err(QuantityError::Unit {
+                unit: unit.to_owned(),
+                of: "time",
+                known,
+            });
         }
     };
-    let total = number.checked_mul(microseconds).ok_or_else(|| QuantityError::TooLarge(text.to_owned()))?;
+    let total = number
+        .checked_mul(microseconds)
+        .ok_or_else(|| QuantityError::TooLarge(text.to_owned()))?;
     Ok(Duration::from_micros(total))
 }
 
 /// A duration in the largest unit that loses nothing.
 pub fn format_duration(duration: Duration) -> String {
     let microseconds = duration.as_micros();
-    let units = [("d", 86_400_000_000), ("h", 3_600_000_000), ("m", 60_000_000), ("s", 1_000_000), ("ms", 1_000)];
+    let units = [
+        ("d", 86_400_000_000),
+        ("h", 3_600_000_000),
+        ("m", 60_000_000),
+        ("s", 1_000_000),
+        ("ms", 1_000),
+    ];
     for (unit, size) in units {
-        if microseconds != 0 && microseconds % size == 0 {
+        if microseconds != 0 && microseconds.is_multiple_of(size) {
             return format!("{}{unit}", microseconds / size);
         }
     }
@@ -88,7 +106,10 @@ pub fn format_size(bytes: u64) -> String {
 
 fn split(text: &str) -> Result<(u64, &str), QuantityError> {
     let text = text.trim();
-    let digits = text.bytes().take_while(|byte| byte.is_ascii_digit() || *byte == b'_').count();
+    let digits = text
+        .bytes()
+        .take_while(|byte| byte.is_ascii_digit() || *byte == b'_')
+        .count();
     let number: String = text[..digits].chars().filter(|c| *c != '_').collect();
     if number.is_empty() {
         return Err(QuantityError::NoNumber(text.to_owned()));

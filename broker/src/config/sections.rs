@@ -32,11 +32,21 @@ pub enum Form {
 pub const PLANNED_SECTIONS: [&str; 4] = ["schema_registry", "postgres", "internal", "security"];
 
 const fn quoted(path: &'static str, default: &'static str, doc: &'static str) -> Setting {
-    Setting { path, default, form: Form::Quoted, doc }
+    Setting {
+        path,
+        default,
+        form: Form::Quoted,
+        doc,
+    }
 }
 
 const fn bare(path: &'static str, default: &'static str, doc: &'static str) -> Setting {
-    Setting { path, default, form: Form::Bare, doc }
+    Setting {
+        path,
+        default,
+        form: Form::Bare,
+        doc,
+    }
 }
 
 /// All settings, grouped by section.

@@ -65,7 +65,10 @@ pub fn log_config(
     dynamic: &BTreeMap<String, String>,
     configs: &BTreeMap<String, String>,
 ) -> LogConfig {
-    let layers = BrokerLayers { dynamic, fixed: &config.kafka.static_keys };
+    let layers = BrokerLayers {
+        dynamic,
+        fixed: &config.kafka.static_keys,
+    };
     let values = Values { layers, configs };
     let policy = values.text("cleanup.policy");
     let deletes = list_items(&policy).any(|item| item == "delete");
@@ -108,21 +111,42 @@ pub fn check_override(name: &str, value: Option<&str>) -> Result<Option<(&'stati
 pub fn effective(key: &'static Key, configs: &BTreeMap<String, String>, layers: BrokerLayers<'_>) -> Effective {
     let mut synonyms = Vec::new();
     if let Some(value) = configs.get(key.name) {
-        synonyms.push(Synonym { name: key.name, value: Some(value.clone()), source: ConfigSource::Topic });
+        synonyms.push(Synonym {
+            name: key.name,
+            value: Some(value.clone()),
+            source: ConfigSource::Topic,
+        });
     }
     let mut value = configs.get(key.name).cloned();
-    for (source, set) in [(ConfigSource::DynamicDefault, layers.dynamic), (ConfigSource::Static, layers.fixed)] {
+    for (source, set) in [
+        (ConfigSource::DynamicDefault, layers.dynamic),
+        (ConfigSource::Static, layers.fixed),
+    ] {
         for broker_key in key.broker_keys {
-            let Some(found) = set.get(broker_key.name) else { continue };
-            synonyms.push(Synonym { name: broker_key.name, value: Some(found.clone()), source });
+            let Some(found) = set.get(broker_key.name) else {
+                continue;
+            };
+            synonyms.push(Synonym {
+                name: broker_key.name,
+                value: Some(found.clone()),
+                source,
+            });
             value.get_or_insert_with(|| scaled(found, *broker_key));
         }
     }
     let default_name = key.broker_keys.last().map_or(key.name, |last| last.name);
     let default = default_of(key);
-    synonyms.push(Synonym { name: default_name, value: Some(default.1), source: ConfigSource::Default });
+    synonyms.push(Synonym {
+        name: default_name,
+        value: Some(default.1),
+        source: ConfigSource::Default,
+    });
     let source = synonyms.first().map_or(ConfigSource::Default, |first| first.source);
-    Effective { value: value.unwrap_or(default.0), source, synonyms }
+    Effective {
+        value: value.unwrap_or(default.0),
+        source,
+        synonyms,
+    }
 }
 
 /// A key's default in its own unit, and as the weakest broker key behind it states it.
@@ -152,7 +176,10 @@ struct Values<'a> {
 
 impl Values<'_> {
     fn text(&self, name: &str) -> String {
-        let key = TOPIC_KEYS.iter().find(|key| key.name == name).expect("the table holds every key used here");
+        let key = TOPIC_KEYS
+            .iter()
+            .find(|key| key.name == name)
+            .expect("the table holds every key used here");
         effective(key, self.configs, self.layers).value
     }
 
@@ -184,13 +211,23 @@ mod tests {
     use super::*;
 
     fn map(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
-        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+        pairs
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect()
     }
 
     fn effective_of(name: &str, topic: &[(&str, &str)], dynamic: &[(&str, &str)], fixed: &[(&str, &str)]) -> Effective {
         let (dynamic, fixed) = (map(dynamic), map(fixed));
         let key = topic_key(name).expect(name);
-        effective(key, &map(topic), BrokerLayers { dynamic: &dynamic, fixed: &fixed })
+        effective(
+            key,
+            &map(topic),
+            BrokerLayers {
+                dynamic: &dynamic,
+                fixed: &fixed,
+            },
+        )
     }
 
     #[test]
@@ -202,7 +239,11 @@ mod tests {
         assert_eq!(effective_of("retention.ms", &[], ms, hours).value, "5");
         let own = effective_of("retention.ms", &[("retention.ms", "-1")], ms, hours);
         assert_eq!((own.value.as_str(), own.source), ("-1", ConfigSource::Topic));
-        let sources: Vec<_> = own.synonyms.iter().map(|synonym| (synonym.name, synonym.source)).collect();
+        let sources: Vec<_> = own
+            .synonyms
+            .iter()
+            .map(|synonym| (synonym.name, synonym.source))
+            .collect();
         assert_eq!(
             sources,
             [
@@ -217,17 +258,61 @@ mod tests {
 
     #[test]
     fn endless_hours_stay_endless() {
-        assert_eq!(effective_of("retention.ms", &[], &[], &[("log.retention.hours", "-1")]).value, "-1");
+        assert_eq!(
+            effective_of("retention.ms", &[], &[], &[("log.retention.hours", "-1")]).value,
+            "-1"
+        );
+    }
+
+    #[test]
+    fn settings_reach_the_log() {
+        let overrides = crate::config::Overrides::default();
+        let config = crate::config::load(&overrides).expect("defaults").config;
+        let of = |topic: &[(&str, &str)]| log_config(&config, &BTreeMap::new(), &map(topic));
+        assert_eq!(of(&[]), LogConfig::default());
+        for (policy, keeps_all) in [
+            ("compact", true),
+            ("", true),
+            ("delete", false),
+            ("compact,delete", false),
+        ] {
+            assert_eq!(of(&[("cleanup.policy", policy)]).compacted, keeps_all, "{policy:?}");
+        }
+        assert_eq!(
+            of(&[("retention.ms", "-1"), ("retention.bytes", "9")]).retention_bytes,
+            Some(9)
+        );
+        assert_eq!(of(&[("retention.ms", "-1")]).retention_ms, None);
+        let codec = |name: &str| of(&[("compression.type", name)]).compression;
+        assert_eq!(codec("zstd"), Some((Codec::Zstd, Some(3))));
+        assert_eq!(codec("gzip"), Some((Codec::Gzip, None)));
+        assert_eq!(codec("uncompressed"), Some((Codec::None, None)));
+        assert_eq!(of(&[("tidemill.durability", "async")]).durability, Durability::Async);
     }
 
     #[test]
     fn overrides_are_checked() {
         let kept = check_override("segment.bytes", Some(" 1048576 ")).expect("the smallest segment");
-        assert_eq!(kept.map(|(key, value)| (key.name, value)), Some(("segment.bytes", "1048576".to_owned())));
-        assert_eq!(check_override("message.format.version", Some("2.0")).map(|kept| kept.is_none()), Ok(true));
-        assert!(matches!(check_override("segment.bytes", Some("1048575")), Err(KeyError::Invalid { .. })));
-        assert!(matches!(check_override("segment.bytes", None), Err(KeyError::NullValue(_))));
-        assert!(matches!(check_override("flush.messages", Some("1")), Err(KeyError::NotYet { .. })));
+        assert_eq!(
+            kept.map(|(key, value)| (key.name, value)),
+            Some(("segment.bytes", "1048576".to_owned()))
+        );
+        assert_eq!(
+            check_override("message.format.version", Some("2.0")).map(|kept| kept.is_none()),
+            Ok(true)
+        );
+        assert!(matches!(
+            check_override("segment.bytes", Some("1048575")),
+            Err(KeyError::Invalid { .. })
+        ));
+        assert!(matches!(
+            check_override("segment.bytes", None),
+            Err(KeyError::NullValue(_))
+        ));
+        assert!(matches!(
+            check_override("flush.messages", Some("1")),
+            Err(KeyError::NotYet { .. })
+        ));
         assert!(check_override("flush.messages", Some("9223372036854775807")).is_ok());
         let Err(KeyError::Unknown { nearest, .. }) = check_override("retention.mss", Some("1")) else {
             panic!("an unknown key");

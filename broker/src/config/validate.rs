@@ -13,8 +13,8 @@ use super::layers::{ConfigError, Origin, Sourced};
 use super::quantity::{parse_duration, parse_size};
 use super::sections::KAFKA_DEFAULTS;
 use super::{
-    BrokerConfig, HttpConfig, KafkaConfig, LogFormat, LogSettings, MetricsConfig, NodeConfig,
-    RecordValidation, SqlConfig, StorageSettings,
+    BrokerConfig, HttpConfig, KafkaConfig, LogFormat, LogSettings, MetricsConfig, NodeConfig, RecordValidation,
+    SqlConfig, StorageSettings,
 };
 
 /// Settings that exist under a Kafka name too. Where only the Kafka name was set, it holds for both.
@@ -65,7 +65,10 @@ fn node(reader: &Reader<'_>) -> Result<NodeConfig, ConfigError> {
     if id < 0 {
         return Err(reader.invalid("node.id", "a node id is not negative"));
     }
-    Ok(NodeConfig { id, data_dir: reader.path("node.data_dir")? })
+    Ok(NodeConfig {
+        id,
+        data_dir: reader.path("node.data_dir")?,
+    })
 }
 
 fn kafka(reader: &Reader<'_>, static_keys: BTreeMap<String, String>) -> Result<KafkaConfig, ConfigError> {
@@ -84,8 +87,13 @@ fn kafka(reader: &Reader<'_>, static_keys: BTreeMap<String, String>) -> Result<K
         fetch_memory_bytes: reader.size("kafka.fetch_memory")?,
         frame_timeout: reader.duration("kafka.frame_timeout")?,
         idle_timeout: reader.duration("kafka.idle_timeout")?,
-        validate: reader
-            .choice("kafka.validate", &[("header", RecordValidation::Header), ("records", RecordValidation::Records)])?,
+        validate: reader.choice(
+            "kafka.validate",
+            &[
+                ("header", RecordValidation::Header),
+                ("records", RecordValidation::Records),
+            ],
+        )?,
         max_decompressed_bytes: reader.size("kafka.max_decompressed")?,
         max_topics: reader.positive("kafka.max_topics")?,
         max_partitions: reader.positive("kafka.max_partitions")?,
@@ -143,7 +151,10 @@ fn log(reader: &Reader<'_>) -> Result<LogSettings, ConfigError> {
 fn check_relations(reader: &Reader<'_>, config: &BrokerConfig) -> Result<(), ConfigError> {
     let kafka = &config.kafka;
     if kafka.request_memory_bytes < kafka.max_frame_bytes {
-        return Err(reader.invalid("kafka.request_memory", "must hold at least one request of kafka.max_frame_bytes"));
+        return Err(reader.invalid(
+            "kafka.request_memory",
+            "must hold at least one request of kafka.max_frame_bytes",
+        ));
     }
     if kafka.max_frame_bytes < 1024 || (i32::MAX as usize) < kafka.max_frame_bytes {
         return Err(reader.invalid("kafka.max_frame_bytes", "must lie between 1 KiB and 2 GiB"));
@@ -164,7 +175,9 @@ fn check_relations(reader: &Reader<'_>, config: &BrokerConfig) -> Result<(), Con
 fn kafka_keys(values: &BTreeMap<String, Sourced>) -> Result<BTreeMap<String, String>, ConfigError> {
     let mut keys = BTreeMap::new();
     for (path, sourced) in values {
-        let Some(name) = path.strip_prefix(KAFKA_DEFAULTS) else { continue };
+        let Some(name) = path.strip_prefix(KAFKA_DEFAULTS) else {
+            continue;
+        };
         let checked = settable(name).and_then(|key| key.check(&sourced.value));
         let value = checked.map_err(|error| ConfigError::Invalid {
             key: path.clone(),
@@ -192,7 +205,13 @@ fn with_twins(
                 Twin::Milliseconds => format!("{}ms", static_keys[key]),
                 Twin::Number | Twin::Size | Twin::Text => static_keys[key].clone(),
             };
-            values.insert(path.to_owned(), Sourced { value, origin: set.origin });
+            values.insert(
+                path.to_owned(),
+                Sourced {
+                    value,
+                    origin: set.origin,
+                },
+            );
         }
         let reader = Reader { values: &values };
         let text = match twin {
@@ -201,8 +220,12 @@ fn with_twins(
             Twin::Milliseconds => reader.duration(path)?.as_millis().to_string(),
             Twin::Text => reader.text(path).to_owned(),
         };
-        let checked = settable(key).and_then(|key| key.check(&text));
-        static_keys.insert(key.to_owned(), checked.map_err(|error| reader.invalid(path, error))?);
+        let checked = settable(key).and_then(|key| Ok((key.default, key.check(&text)?)));
+        let (default, value) = checked.map_err(|error| reader.invalid(path, error))?;
+        // What nobody set and is Kafka's default too shall not look as if somebody had set it.
+        if default != Some(value.as_str()) || values[path].origin != Origin::Default {
+            static_keys.insert(key.to_owned(), value);
+        }
     }
     Ok(values)
 }
@@ -260,9 +283,13 @@ impl Reader<'_> {
 
     fn choice<T: Copy>(&self, path: &str, words: &[(&str, T)]) -> Result<T, ConfigError> {
         let text = self.text(path);
-        words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value).ok_or_else(|| {
-            let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
-            self.invalid(path, format!("expected one of {}", known.join(", ")))
-        })
+        words
+            .iter()
+            .find(|(word, _)| *word == text)
+            .map(|(_, value)| *value)
+            .ok_or_else(|| {
+                let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+                self.invalid(path, format!("expected one of {}", known.join(", ")))
+            })
     }
 }

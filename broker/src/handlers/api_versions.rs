@@ -53,7 +53,9 @@ pub(crate) async fn handle(ctx: &RequestContext, request: ApiVersionsRequest) ->
 /// The answer to a version that is not served.
 pub(crate) fn unsupported(correlation_id: i32) -> Result<Reply, CloseReason> {
     let code = ErrorCode::UnsupportedVersion;
-    let response = ApiVersionsResponse::default().with_error_code(code.code()).with_api_keys(advertised());
+    let response = ApiVersionsResponse::default()
+        .with_error_code(code.code())
+        .with_api_keys(advertised());
     let frame = encode(correlation_id, 0, &response)?;
     Ok(Reply::Frame { frame, code })
 }

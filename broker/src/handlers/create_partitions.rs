@@ -27,7 +27,11 @@ pub(crate) async fn handle(ctx: &RequestContext, request: CreatePartitionsReques
         }
     }
     let names: Vec<String> = topics.iter().map(|topic| topic.topic.clone()).collect();
-    let answers = ctx.services.controller.create_partitions(topics, Requester::Client, request.validate_only).await;
+    let answers = ctx
+        .services
+        .controller
+        .create_partitions(topics, Requester::Client, request.validate_only)
+        .await;
     let answered = names.into_iter().zip(answers);
     results.extend(answered.map(|(name, answer)| result(TopicName(StrBytes::from_string(name)), answer)));
     CreatePartitionsResponse::default().with_results(results)
@@ -35,9 +39,16 @@ pub(crate) async fn handle(ctx: &RequestContext, request: CreatePartitionsReques
 
 fn more_partitions(topic: &CreatePartitionsTopic) -> MorePartitions {
     let assignments = topic.assignments.as_ref().map(|assignments| {
-        assignments.iter().map(|assignment| assignment.broker_ids.iter().map(|broker| broker.0).collect()).collect()
+        assignments
+            .iter()
+            .map(|assignment| assignment.broker_ids.iter().map(|broker| broker.0).collect())
+            .collect()
     });
-    MorePartitions { topic: topic.name.to_string(), count: topic.count, assignments }
+    MorePartitions {
+        topic: topic.name.to_string(),
+        count: topic.count,
+        assignments,
+    }
 }
 
 fn result(name: TopicName, answer: Result<(), ControllerError>) -> CreatePartitionsTopicResult {

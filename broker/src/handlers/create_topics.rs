@@ -39,7 +39,11 @@ pub(crate) async fn handle(ctx: &RequestContext, request: CreateTopicsRequest) -
         }
     }
     let names: Vec<String> = topics.iter().map(|topic| topic.name.clone()).collect();
-    let answers = ctx.services.controller.create_topics(topics, Requester::Client, request.validate_only).await;
+    let answers = ctx
+        .services
+        .controller
+        .create_topics(topics, Requester::Client, request.validate_only)
+        .await;
     let created = names.into_iter().zip(answers).map(|(name, answer)| match answer {
         Ok(topic) => created(ctx, &topic, request.validate_only),
         Err(error) => failed(TopicName(StrBytes::from_string(name)), &error),
@@ -49,7 +53,9 @@ pub(crate) async fn handle(ctx: &RequestContext, request: CreateTopicsRequest) -
 
 fn new_topic(topic: &CreatableTopic, twice: bool) -> Result<NewTopic, ChangeError> {
     if twice {
-        return Err(ChangeError::Contradiction("the topic is named twice in this request".to_owned()));
+        return Err(ChangeError::Contradiction(
+            "the topic is named twice in this request".to_owned(),
+        ));
     }
     Ok(NewTopic {
         name: topic.name.to_string(),
@@ -89,8 +95,9 @@ fn layout(topic: &CreatableTopic) -> Result<Layout, ChangeError> {
 }
 
 fn created(ctx: &RequestContext, topic: &Arc<TopicImage>, validate_only: bool) -> CreatableTopicResult {
-    let mut result =
-        CreatableTopicResult::default().with_name(TopicName(StrBytes::from_string(topic.name.to_string())));
+    let name = TopicName(StrBytes::from_string(topic.name.to_string()));
+    // The codec's default is an empty text, which Kafka does not send on success.
+    let mut result = CreatableTopicResult::default().with_name(name).with_error_message(None);
     if LAYOUT_FROM <= ctx.api_version {
         let replicas = topic.partitions.first().map_or(0, |partition| partition.replicas.len());
         result.num_partitions = i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX);
@@ -105,7 +112,10 @@ fn created(ctx: &RequestContext, topic: &Arc<TopicImage>, validate_only: bool) -
 
 fn configs(ctx: &RequestContext, topic: &TopicImage) -> Vec<CreatableTopicConfigs> {
     let image = ctx.services.controller.image();
-    let layers = BrokerLayers { dynamic: &image.broker_configs, fixed: &ctx.services.config.kafka.static_keys };
+    let layers = BrokerLayers {
+        dynamic: &image.broker_configs,
+        fixed: &ctx.services.config.kafka.static_keys,
+    };
     TOPIC_KEYS
         .iter()
         .map(|key| {

@@ -31,21 +31,31 @@ pub(crate) async fn handle(ctx: &RequestContext, request: DeleteTopicsRequest) -
             Err(error) => refused.push(failed(ctx, topic.name.clone(), topic.topic_id, &error)),
         }
     }
-    let answers = ctx.services.controller.delete_topics(topics.clone(), Requester::Client).await;
-    let deleted = topics.into_iter().zip(answers).map(|(topic, answer)| match (answer, topic) {
-        (Ok(deleted), _) => {
-            let mut result = DeletableTopicResult::default()
-                .with_name(Some(TopicName(StrBytes::from_string(deleted.name.to_string()))));
-            if IDS_FROM <= ctx.api_version {
-                result.topic_id = deleted.id.0;
+    let answers = ctx
+        .services
+        .controller
+        .delete_topics(topics.clone(), Requester::Client)
+        .await;
+    let deleted = topics
+        .into_iter()
+        .zip(answers)
+        .map(|(topic, answer)| match (answer, topic) {
+            (Ok(deleted), _) => {
+                let mut result = DeletableTopicResult::default()
+                    .with_name(Some(TopicName(StrBytes::from_string(deleted.name.to_string()))));
+                if IDS_FROM <= ctx.api_version {
+                    result.topic_id = deleted.id.0;
+                }
+                result
             }
-            result
-        }
-        (Err(error), TopicRef::Name(name)) => {
-            failed(ctx, Some(TopicName(StrBytes::from_string(name))), TopicId::NIL.0, &error)
-        }
-        (Err(error), TopicRef::Id(id)) => failed(ctx, None, id.0, &error),
-    });
+            (Err(error), TopicRef::Name(name)) => failed(
+                ctx,
+                Some(TopicName(StrBytes::from_string(name))),
+                TopicId::NIL.0,
+                &error,
+            ),
+            (Err(error), TopicRef::Id(id)) => failed(ctx, None, id.0, &error),
+        });
     DeleteTopicsResponse::default().with_responses(deleted.chain(refused).collect())
 }
 
@@ -54,7 +64,9 @@ fn wanted(version: i16, request: DeleteTopicsRequest) -> Vec<DeleteTopicState> {
         return request.topics;
     }
     let names = request.topic_names.into_iter();
-    names.map(|name| DeleteTopicState::default().with_name(Some(name))).collect()
+    names
+        .map(|name| DeleteTopicState::default().with_name(Some(name)))
+        .collect()
 }
 
 /// What one entry asks for; nothing for the repetition of an entry that is answered already.
@@ -88,7 +100,9 @@ fn failed(
         ErrorCode::TopicDeletionDisabled if ctx.api_version < DISABLED_CODE_FROM => ErrorCode::InvalidRequest,
         code => code,
     };
-    let mut result = DeletableTopicResult::default().with_name(name).with_error_code(code.code());
+    let mut result = DeletableTopicResult::default()
+        .with_name(name)
+        .with_error_code(code.code());
     if IDS_FROM <= ctx.api_version {
         result.topic_id = id;
     }

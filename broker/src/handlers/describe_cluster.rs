@@ -33,7 +33,10 @@ pub(crate) async fn handle(ctx: &RequestContext, request: DescribeClusterRequest
 
 fn wrong_endpoint(endpoint_type: i8) -> DescribeClusterResponse {
     let (code, message) = match endpoint_type {
-        CONTROLLERS => (ErrorCode::MismatchedEndpointType, "this is a broker listener, not a controller listener"),
+        CONTROLLERS => (
+            ErrorCode::MismatchedEndpointType,
+            "this is a broker listener, not a controller listener",
+        ),
         _ => (ErrorCode::UnsupportedEndpointType, "unknown endpoint type"),
     };
     DescribeClusterResponse::default()

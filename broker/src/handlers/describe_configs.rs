@@ -41,7 +41,10 @@ pub(crate) async fn handle(ctx: &RequestContext, request: DescribeConfigsRequest
         let described = match resource.resource_type {
             TOPIC => topic(ctx, &resource, form),
             BROKER => broker(ctx, &resource, form),
-            other => Err((ErrorCode::InvalidRequest, format!("resources of type {other} have no settings here"))),
+            other => Err((
+                ErrorCode::InvalidRequest,
+                format!("resources of type {other} have no settings here"),
+            )),
         };
         result(resource, described)
     });
@@ -64,12 +67,20 @@ fn topic(
     let name = resource.resource_name.as_str();
     check_topic_name(name).map_err(|error| (kafka_error::topic_name(&error), error.to_string()))?;
     let image = ctx.services.controller.image();
-    let topic = image
-        .topic(name)
-        .ok_or_else(|| (ErrorCode::UnknownTopicOrPartition, format!("topic '{name}' does not exist")))?;
-    let layers = BrokerLayers { dynamic: &image.broker_configs, fixed: &ctx.services.config.kafka.static_keys };
+    let topic = image.topic(name).ok_or_else(|| {
+        (
+            ErrorCode::UnknownTopicOrPartition,
+            format!("topic '{name}' does not exist"),
+        )
+    })?;
+    let layers = BrokerLayers {
+        dynamic: &image.broker_configs,
+        fixed: &ctx.services.config.kafka.static_keys,
+    };
     let wanted = TOPIC_KEYS.iter().filter(|key| is_wanted(resource, key));
-    Ok(wanted.map(|key| entry(key, Some(effective(key, &topic.configs, layers)), false, form)).collect())
+    Ok(wanted
+        .map(|key| entry(key, Some(effective(key, &topic.configs, layers)), false, form))
+        .collect())
 }
 
 fn broker(
@@ -81,7 +92,10 @@ fn broker(
     let name = resource.resource_name.as_str();
     let whole_cluster = name.is_empty();
     if !whole_cluster && name.parse() != Ok(image.node_id) {
-        let text = format!("this is broker {}, and '{name}' is neither it nor the cluster default", image.node_id);
+        let text = format!(
+            "this is broker {}, and '{name}' is neither it nor the cluster default",
+            image.node_id
+        );
         return Err((ErrorCode::InvalidRequest, text));
     }
     let facts = facts(ctx);
@@ -89,7 +103,12 @@ fn broker(
     // The cluster default shows what was changed while running and nothing else.
     let shown = wanted.filter(|key| !whole_cluster || image.broker_configs.contains_key(key.name));
     let entries = shown.map(|key| {
-        let value = broker_value(key, &image.broker_configs, &ctx.services.config.kafka.static_keys, &facts);
+        let value = broker_value(
+            key,
+            &image.broker_configs,
+            &ctx.services.config.kafka.static_keys,
+            &facts,
+        );
         entry(key, value, !key.dynamic || key.effect == Effect::Fact, form)
     });
     Ok(entries.collect())
@@ -111,10 +130,18 @@ fn broker_value(
     let synonyms: Vec<Synonym> = layers
         .into_iter()
         .filter(|(_, value)| value.is_some())
-        .map(|(source, value)| Synonym { name: key.name, value, source })
+        .map(|(source, value)| Synonym {
+            name: key.name,
+            value,
+            source,
+        })
         .collect();
     let first = synonyms.first()?;
-    Some(Effective { value: first.value.clone()?, source: first.source, synonyms })
+    Some(Effective {
+        value: first.value.clone()?,
+        source: first.source,
+        synonyms,
+    })
 }
 
 /// Keys whose value this broker knows by itself.
@@ -185,8 +212,8 @@ fn result(
         .with_resource_name(resource.resource_name);
     match described {
         Ok(configs) => result.with_configs(configs),
-        Err((code, text)) => {
-            result.with_error_code(code.code()).with_error_message(Some(StrBytes::from_string(text)))
-        }
+        Err((code, text)) => result
+            .with_error_code(code.code())
+            .with_error_message(Some(StrBytes::from_string(text))),
     }
 }

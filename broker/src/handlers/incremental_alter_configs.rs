@@ -31,7 +31,10 @@ pub(crate) async fn handle(
             continue;
         }
         let outcome = match request.resources[index + 1..].iter().any(|later| same(later, resource)) {
-            true => Err((ErrorCode::InvalidRequest, "the resource is named twice in this request".to_owned())),
+            true => Err((
+                ErrorCode::InvalidRequest,
+                "the resource is named twice in this request".to_owned(),
+            )),
             false => alter(ctx, resource, request.validate_only).await,
         };
         responses.push(response(resource, outcome));
@@ -46,9 +49,15 @@ async fn alter(ctx: &RequestContext, resource: &AlterConfigsResource, validate_o
     let outcome = match resource.resource_type {
         TOPIC => {
             check_topic_name(&name).map_err(|error| (kafka_error::topic_name(&error), error.to_string()))?;
-            controller.alter_topic_configs(name, changes, Requester::Client, validate_only).await
+            controller
+                .alter_topic_configs(name, changes, Requester::Client, validate_only)
+                .await
         }
-        BROKER => controller.alter_broker_configs(broker(&name)?, changes, validate_only).await,
+        BROKER => {
+            controller
+                .alter_broker_configs(broker(&name)?, changes, validate_only)
+                .await
+        }
         other => {
             let text = format!("resources of type {other} have no settings that could be altered here");
             return Err((ErrorCode::InvalidRequest, text));
@@ -61,10 +70,12 @@ async fn alter(ctx: &RequestContext, resource: &AlterConfigsResource, validate_o
 fn broker(name: &str) -> Result<Option<NodeId>, Refusal> {
     match name {
         "" => Ok(None),
-        name => name
-            .parse()
-            .map(Some)
-            .map_err(|_| (ErrorCode::InvalidRequest, format!("a broker is named by its number, not by '{name}'"))),
+        name => name.parse().map(Some).map_err(|_| {
+            (
+                ErrorCode::InvalidRequest,
+                format!("a broker is named by its number, not by '{name}'"),
+            )
+        }),
     }
 }
 
@@ -77,7 +88,10 @@ fn change(config: &AlterableConfig) -> Result<ConfigChange, Refusal> {
         3 => ConfigOperation::Subtract(value),
         unknown => return Err((ErrorCode::InvalidRequest, format!("unknown operation {unknown}"))),
     };
-    Ok(ConfigChange { name: config.name.to_string(), operation })
+    Ok(ConfigChange {
+        name: config.name.to_string(),
+        operation,
+    })
 }
 
 fn response(resource: &AlterConfigsResource, outcome: Result<(), Refusal>) -> AlterConfigsResourceResponse {
@@ -86,8 +100,8 @@ fn response(resource: &AlterConfigsResource, outcome: Result<(), Refusal>) -> Al
         .with_resource_name(resource.resource_name.clone());
     match outcome {
         Ok(()) => response,
-        Err((code, text)) => {
-            response.with_error_code(code.code()).with_error_message(Some(StrBytes::from_string(text)))
-        }
+        Err((code, text)) => response
+            .with_error_code(code.code())
+            .with_error_message(Some(StrBytes::from_string(text))),
     }
 }

@@ -12,9 +12,7 @@ use std::sync::Arc;
 use protocol::ErrorCode;
 use protocol::ids::TopicId;
 use protocol::messages::metadata_request::MetadataRequestTopic;
-use protocol::messages::metadata_response::{
-    MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
-};
+use protocol::messages::metadata_response::{MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic};
 use protocol::messages::{BrokerId, MetadataRequest, MetadataResponse, StrBytes, TopicName};
 
 use super::RequestContext;
@@ -75,7 +73,11 @@ fn wanted(version: i16, request: &MetadataRequest) -> Wanted {
 
 fn all_topics(ctx: &RequestContext, request: &MetadataRequest) -> Vec<MetadataResponseTopic> {
     let image = ctx.services.controller.image();
-    image.topics_by_name.values().map(|topic| described(ctx, request, topic)).collect()
+    image
+        .topics_by_name
+        .values()
+        .map(|topic| described(ctx, request, topic))
+        .collect()
 }
 
 async fn some_topics(
@@ -91,7 +93,12 @@ async fn some_topics(
         }
         match find(ctx, request, &mut image, topic).await {
             Ok(found) => topics.push(described(ctx, request, &found)),
-            Err(code) => topics.push(failed(ctx.api_version, topic.name.clone(), TopicId(topic.topic_id), code)),
+            Err(code) => topics.push(failed(
+                ctx.api_version,
+                topic.name.clone(),
+                TopicId(topic.topic_id),
+                code,
+            )),
         }
     }
     topics
@@ -105,7 +112,10 @@ async fn find(
     topic: &MetadataRequestTopic,
 ) -> Result<Arc<TopicImage>, ErrorCode> {
     let Some(name) = topic.name.as_ref().filter(|_| topic.topic_id.is_nil()) else {
-        return image.topic_by_id(TopicId(topic.topic_id)).cloned().ok_or(ErrorCode::UnknownTopicId);
+        return image
+            .topic_by_id(TopicId(topic.topic_id))
+            .cloned()
+            .ok_or(ErrorCode::UnknownTopicId);
     };
     if let Some(found) = image.topic(name.as_str()) {
         return Ok(Arc::clone(found));
@@ -122,10 +132,15 @@ async fn find(
 
 async fn create(ctx: &RequestContext, name: &str) -> Result<Arc<TopicImage>, ErrorCode> {
     let controller = &ctx.services.controller;
-    let answers = controller.create_topics(vec![NewTopic::with_defaults(name)], Requester::Client, false).await;
+    let answers = controller
+        .create_topics(vec![NewTopic::with_defaults(name)], Requester::Client, false)
+        .await;
     match answers.into_iter().next().expect("one answer per topic") {
         Ok(topic) => {
-            tracing::info!(topic = name, "a topic was created because a client asked for its metadata");
+            tracing::info!(
+                topic = name,
+                "a topic was created because a client asked for its metadata"
+            );
             Ok(topic)
         }
         Err(error) => after_failure(ctx, name, &error),
@@ -135,9 +150,13 @@ async fn create(ctx: &RequestContext, name: &str) -> Result<Arc<TopicImage>, Err
 /// Another request may have created the topic meanwhile.
 fn after_failure(ctx: &RequestContext, name: &str, error: &ControllerError) -> Result<Arc<TopicImage>, ErrorCode> {
     match kafka_error::controller(error) {
-        ErrorCode::TopicAlreadyExists => {
-            ctx.services.controller.image().topic(name).cloned().ok_or(ErrorCode::LeaderNotAvailable)
-        }
+        ErrorCode::TopicAlreadyExists => ctx
+            .services
+            .controller
+            .image()
+            .topic(name)
+            .cloned()
+            .ok_or(ErrorCode::LeaderNotAvailable),
         // Codes that a client does not expect in Metadata; it asks again.
         ErrorCode::KafkaStorageError | ErrorCode::NotController => Err(ErrorCode::LeaderNotAvailable),
         code => Err(code),
@@ -145,8 +164,9 @@ fn after_failure(ctx: &RequestContext, name: &str, error: &ControllerError) -> R
 }
 
 fn described(ctx: &RequestContext, request: &MetadataRequest, topic: &TopicImage) -> MetadataResponseTopic {
-    let partitions =
-        (0..).zip(&topic.partitions).map(|(index, partition)| described_partition(ctx, topic, index, partition));
+    let partitions = (0..)
+        .zip(&topic.partitions)
+        .map(|(index, partition)| described_partition(ctx, topic, index, partition));
     let mut response = MetadataResponseTopic::default()
         .with_name(Some(topic_name(&topic.name)))
         .with_is_internal(topic.internal)
@@ -192,25 +212,29 @@ fn is_offline(ctx: &RequestContext, topic: &TopicImage, index: i32) -> bool {
         return false;
     }
     let partitions = &ctx.services.partitions;
-    let state = partitions.topic_by_id(topic.id).and_then(|topic| partitions.partition(&topic, index, ctx.now()));
+    let state = partitions
+        .topic_by_id(topic.id)
+        .and_then(|topic| partitions.partition(&topic, index, ctx.now()));
     matches!(state, Err(LookupError::Offline(_)))
 }
 
 fn failed(version: i16, name: Option<TopicName>, id: TopicId, code: ErrorCode) -> MetadataResponseTopic {
     // Before version 12 the name cannot be null.
-    let name = if version < IDS_FROM { Some(name.unwrap_or_default()) } else { name };
-    let mut response = MetadataResponseTopic::default().with_error_code(code.code()).with_name(name);
+    let name = if version < IDS_FROM {
+        Some(name.unwrap_or_default())
+    } else {
+        name
+    };
+    let mut response = MetadataResponseTopic::default()
+        .with_error_code(code.code())
+        .with_name(name);
     if IDS_SHOWN_FROM <= version {
         response.topic_id = id.0;
     }
     response
 }
 
-fn response(
-    ctx: &RequestContext,
-    request: &MetadataRequest,
-    topics: Vec<MetadataResponseTopic>,
-) -> MetadataResponse {
+fn response(ctx: &RequestContext, request: &MetadataRequest, topics: Vec<MetadataResponseTopic>) -> MetadataResponse {
     let image = ctx.services.controller.image();
     let broker = MetadataResponseBroker::default()
         .with_node_id(BrokerId(image.node_id))

@@ -35,6 +35,8 @@ mod produce;
 mod sync_group;
 
 #[cfg(test)]
+mod admin_tests;
+#[cfg(test)]
 mod tests;
 
 use bytes::Bytes;

@@ -68,14 +68,19 @@ pub enum CloseReason {
 
 /// Checks the counts and lengths of a body against its size, then decodes it. Texts and records share its memory.
 pub fn decode<T: RequestMessage>(version: i16, body: Bytes) -> Result<T, CloseReason> {
-    decode_request(version, body)
-        .map_err(|error| CloseReason::Malformed { api: T::KEY.name(), reason: error.to_string() })
+    decode_request(version, body).map_err(|error| CloseReason::Malformed {
+        api: T::KEY.name(),
+        reason: error.to_string(),
+    })
 }
 
 /// An ordinary response.
 pub fn body<T: ResponseMessage + FirstError>(context: &RequestContext, response: T) -> Result<Reply, CloseReason> {
     let frame = encode(context.correlation_id, context.api_version, &response)?;
-    Ok(Reply::Frame { frame, code: response.first_error() })
+    Ok(Reply::Frame {
+        frame,
+        code: response.first_error(),
+    })
 }
 
 /// A Fetch response, whose records go out from where they lie.
@@ -98,8 +103,12 @@ pub fn unless_silent(
 }
 
 /// Length, header and body of a response in one piece.
-pub fn encode<T: ResponseMessage>(correlation_id: i32, version: i16, response: &T) -> Result<ResponseFrame, CloseReason> {
-    let bytes = encode_response(version, correlation_id, response)
-        .map_err(|error| CloseReason::Encode(error.to_string()))?;
+pub fn encode<T: ResponseMessage>(
+    correlation_id: i32,
+    version: i16,
+    response: &T,
+) -> Result<ResponseFrame, CloseReason> {
+    let bytes =
+        encode_response(version, correlation_id, response).map_err(|error| CloseReason::Encode(error.to_string()))?;
     Ok(ResponseFrame { parts: vec![bytes] })
 }

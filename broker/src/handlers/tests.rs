@@ -5,7 +5,12 @@ use super::*;
 #[test]
 fn routes_stand_in_key_order_once_each() {
     for pair in ROUTES.windows(2) {
-        assert!(pair[0].api.key() < pair[1].api.key(), "{} before {}", pair[0].api.name(), pair[1].api.name());
+        assert!(
+            pair[0].api.key() < pair[1].api.key(),
+            "{} before {}",
+            pair[0].api.name(),
+            pair[1].api.name()
+        );
     }
 }
 
@@ -22,7 +27,14 @@ fn a_route_is_found_by_its_key_alone() {
 fn versions_are_those_of_kafka_4_3() {
     let table: Vec<_> = ROUTES
         .iter()
-        .map(|route| (route.api.key(), route.advertised_from, route.min_version, route.max_version))
+        .map(|route| {
+            (
+                route.api.key(),
+                route.advertised_from,
+                route.min_version,
+                route.max_version,
+            )
+        })
         .collect();
     let expected = [
         (0, 0, 3, 13),

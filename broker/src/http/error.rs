@@ -32,22 +32,40 @@ pub(super) struct ErrorDetail {
 impl HttpError {
     /// An error that is not SQL's: the code is a SQLSTATE all the same, so that clients have one kind to handle.
     pub(super) fn new(status: StatusCode, code: SqlState, message: impl Into<String>) -> HttpError {
-        let error = ErrorDetail { code: code.to_string(), message: message.into(), hint: None, position: None };
-        HttpError { status, body: ErrorBody { error } }
+        let error = ErrorDetail {
+            code: code.to_string(),
+            message: message.into(),
+            hint: None,
+            position: None,
+        };
+        HttpError {
+            status,
+            body: ErrorBody { error },
+        }
     }
 }
 
 impl ErrorDetail {
     /// The fields of a SQL error; also the payload of an `error` event in a stream that has already begun.
     pub(super) fn of(error: SqlError) -> ErrorDetail {
-        ErrorDetail { code: error.code.to_string(), message: error.message, hint: error.hint, position: error.position }
+        ErrorDetail {
+            code: error.code.to_string(),
+            message: error.message,
+            hint: error.hint,
+            position: error.position,
+        }
     }
 }
 
 impl From<SqlError> for HttpError {
     fn from(error: SqlError) -> HttpError {
         let status = status_of(error.code);
-        HttpError { status, body: ErrorBody { error: ErrorDetail::of(error) } }
+        HttpError {
+            status,
+            body: ErrorBody {
+                error: ErrorDetail::of(error),
+            },
+        }
     }
 }
 

@@ -18,12 +18,17 @@ pub struct Readiness {
 impl Readiness {
     /// Not ready until every named step is done.
     pub fn new(steps: &[&'static str]) -> Readiness {
-        Readiness { waiting_for: Mutex::new(steps.to_vec()) }
+        Readiness {
+            waiting_for: Mutex::new(steps.to_vec()),
+        }
     }
 
     /// One step is done.
     pub fn done(&self, step: &'static str) {
-        self.waiting_for.lock().expect("no holder panics").retain(|waiting| *waiting != step);
+        self.waiting_for
+            .lock()
+            .expect("no holder panics")
+            .retain(|waiting| *waiting != step);
     }
 
     fn reasons(&self) -> Vec<String> {
@@ -44,7 +49,11 @@ pub(super) async fn readyz(State(state): State<HttpState>) -> (StatusCode, Json<
         reasons.push("the broker is stopping".to_owned());
     }
     reasons.extend(state.services.partitions.manager().health());
-    let status = if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let status = if reasons.is_empty() {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
     (status, Json(json!({ "ready": reasons.is_empty(), "reasons": reasons })))
 }
 

@@ -45,7 +45,15 @@ impl HttpServer {
         readiness: Arc<Readiness>,
         closing: CancellationToken,
     ) -> HttpServer {
-        HttpServer { listener, state: HttpState { services, engine, readiness, closing } }
+        HttpServer {
+            listener,
+            state: HttpState {
+                services,
+                engine,
+                readiness,
+                closing,
+            },
+        }
     }
 
     /// The address that is really listened on.

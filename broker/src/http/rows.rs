@@ -77,7 +77,11 @@ pub(super) async fn respond(form: Form, mut rows: ResultRows, json_bytes_max: us
         Some(batch) => Some(batch.map_err(|error| stream_error(&error))?),
         None => None,
     };
-    let ResultRows { schema, stream: rest, tag } = rows;
+    let ResultRows {
+        schema,
+        stream: rest,
+        tag,
+    } = rows;
     let batches = stream::iter(first.map(Ok)).chain(rest);
     let body = match form {
         Form::Json => Body::from(document(&schema, batches, &tag, json_bytes_max).await?),
@@ -125,16 +129,14 @@ fn ndjson(schema: SchemaRef, batches: impl Stream<Item = Batch>) -> impl Stream<
             }
             Ok(text)
         });
-        Ok(Bytes::from(written.unwrap_or_else(|error| format!("{}\n", error_object(error)).into_bytes())))
+        Ok(Bytes::from(written.unwrap_or_else(|error| {
+            format!("{}\n", error_object(error)).into_bytes()
+        })))
     });
     stream::iter([Ok(Bytes::from(head))]).chain(lines)
 }
 
-fn events(
-    schema: SchemaRef,
-    batches: impl Stream<Item = Batch>,
-    tag: String,
-) -> impl Stream<Item = io::Result<Bytes>> {
+fn events(schema: SchemaRef, batches: impl Stream<Item = Batch>, tag: String) -> impl Stream<Item = io::Result<Bytes>> {
     let head = event("schema", &columns(&schema));
     let mut count = 0;
     let rows = batches.map(move |batch| {
@@ -237,7 +239,9 @@ fn error_object(error: SqlError) -> String {
 /// Each row as a JSON array: `before` in front of the first, `between` in front of the others.
 fn write_arrays(batch: &RecordBatch, before: &str, between: &str, out: &mut Vec<u8>) -> Result<(), SqlError> {
     let encoder = JsonEncoder::all(&batch.schema());
-    let rows = encoder.bind(batch).map_err(|error| SqlError::unsupported(error.to_string()))?;
+    let rows = encoder
+        .bind(batch)
+        .map_err(|error| SqlError::unsupported(error.to_string()))?;
     for row in 0..batch.num_rows() {
         out.extend_from_slice(if row == 0 { before } else { between }.as_bytes());
         out.push(b'[');

@@ -1,6 +1,5 @@
 //! `POST /v1/sql`: one statement in, its result in the form that the client asks for.
 
-
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
@@ -34,16 +33,25 @@ pub(super) async fn sql(
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, HttpError> {
     let form = accepted_form(&headers)?;
-    let body = body.map_err(|rejection| HttpError::new(rejection.status(), SqlState::PROGRAM_LIMIT, rejection.body_text()))?;
+    let body =
+        body.map_err(|rejection| HttpError::new(rejection.status(), SqlState::PROGRAM_LIMIT, rejection.body_text()))?;
     let request: Request = serde_json::from_slice(&body)
         .map_err(|error| SqlError::syntax(format!("the request's body is not as it should be: {error}")))?;
-    let parameters = request.parameters.into_iter().map(parameter).collect::<Result<Vec<_>, _>>()?;
+    let parameters = request
+        .parameters
+        .into_iter()
+        .map(parameter)
+        .collect::<Result<Vec<_>, _>>()?;
     let session = SessionSettings::new();
     for (name, value) in request.settings {
         set(&state, &session, &name, &value).await?;
     }
     let running = state.closing.child_token();
-    match state.engine.execute(&request.statement, &parameters, &session, running).await? {
+    match state
+        .engine
+        .execute(&request.statement, &parameters, &session, running)
+        .await?
+    {
         StatementResult::Command { tag } => Ok(command(form, &tag)),
         StatementResult::Rows { schema, stream, tag } => {
             let limit = state.services.config.http.max_result_bytes;
@@ -54,16 +62,25 @@ pub(super) async fn sql(
 
 /// The first form of the Accept header that is known; without one, or with `*/*`, JSON.
 fn accepted_form(headers: &HeaderMap) -> Result<Form, HttpError> {
-    let accept: Vec<&str> = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
+    let accept: Vec<&str> = headers
+        .get_all(header::ACCEPT)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .collect();
     if accept.is_empty() {
         return Ok(Form::Json);
     }
-    let mut types = accept.iter().flat_map(|value| value.split(',')).map(|part| part.split(';').next().unwrap_or(part));
-    types.find_map(|media_type| Form::of_media_type(media_type.trim())).ok_or_else(|| {
-        let known = Form::ALL.map(Form::media_type).join(", ");
-        let message = format!("none of the accepted types is offered: {known}");
-        HttpError::new(StatusCode::NOT_ACCEPTABLE, SqlState::FEATURE_NOT_SUPPORTED, message)
-    })
+    let mut types = accept
+        .iter()
+        .flat_map(|value| value.split(','))
+        .map(|part| part.split(';').next().unwrap_or(part));
+    types
+        .find_map(|media_type| Form::of_media_type(media_type.trim()))
+        .ok_or_else(|| {
+            let known = Form::ALL.map(Form::media_type).join(", ");
+            let message = format!("none of the accepted types is offered: {known}");
+            HttpError::new(StatusCode::NOT_ACCEPTABLE, SqlState::FEATURE_NOT_SUPPORTED, message)
+        })
 }
 
 /// Numbers keep their digits.
@@ -73,19 +90,25 @@ fn parameter(value: Value) -> Result<Parameter, SqlError> {
         Value::Bool(value) => Ok(Parameter::Boolean(value)),
         Value::Number(number) => Ok(Parameter::Number(number.to_string())),
         Value::String(text) => Ok(Parameter::Text(text)),
-        Value::Array(_) | Value::Object(_) => {
-            Err(SqlError::unsupported("parameters are null, booleans, numbers or text; not arrays and objects"))
-        }
+        Value::Array(_) | Value::Object(_) => Err(SqlError::unsupported(
+            "parameters are null, booleans, numbers or text; not arrays and objects",
+        )),
     }
 }
 
 /// A setting of the request is a SET before the statement.
 async fn set(state: &HttpState, session: &SessionSettings, name: &str, value: &Value) -> Result<(), SqlError> {
     let Value::String(value) = value else {
-        return Err(SqlError::invalid_value(format!("setting \"{name}\" must be given as text")));
+        return Err(SqlError::invalid_value(format!(
+            "setting \"{name}\" must be given as text"
+        )));
     };
     let statement = format!("SET {} = '{}'", quoted(name), value.replace('\'', "''"));
-    state.engine.execute(&statement, &[], session, state.closing.child_token()).await.map(drop)
+    state
+        .engine
+        .execute(&statement, &[], session, state.closing.child_token())
+        .await
+        .map(drop)
 }
 
 fn quoted(name: &str) -> String {
@@ -97,7 +120,10 @@ fn command(form: Form, tag: &str) -> Response {
     let body = match form {
         Form::Json => serde_json::json!({ "columns": [], "rows": [], "command": tag, "row_count": 0 }).to_string(),
         Form::Ndjson => "[]\n".to_owned(),
-        Form::Events => format!("event: end\ndata: {}\n\n", serde_json::json!({ "command": tag, "row_count": 0 })),
+        Form::Events => format!(
+            "event: end\ndata: {}\n\n",
+            serde_json::json!({ "command": tag, "row_count": 0 })
+        ),
         Form::Csv | Form::Arrow => return StatusCode::NO_CONTENT.into_response(),
     };
     ([(header::CONTENT_TYPE, form.media_type())], Body::from(body)).into_response()
@@ -125,6 +151,9 @@ mod tests {
     #[test]
     fn numbers_of_parameters_keep_their_digits() {
         let value: Value = serde_json::from_str("12345678901234567890.10").expect("a number");
-        assert_eq!(parameter(value), Ok(Parameter::Number("12345678901234567890.10".to_owned())));
+        assert_eq!(
+            parameter(value),
+            Ok(Parameter::Number("12345678901234567890.10".to_owned()))
+        );
     }
 }

@@ -39,7 +39,11 @@ pub struct Admitted {
 impl Admission {
     /// Nobody is in yet.
     pub fn new(max: usize, max_per_address: usize) -> Arc<Self> {
-        Arc::new(Self { max, max_per_address, counts: Mutex::default() })
+        Arc::new(Self {
+            max,
+            max_per_address,
+            counts: Mutex::default(),
+        })
     }
 
     /// Takes a place for a connection from `address`.
@@ -54,7 +58,10 @@ impl Admission {
         }
         *from_address += 1;
         counts.total += 1;
-        Ok(Admitted { admission: Arc::clone(self), address })
+        Ok(Admitted {
+            admission: Arc::clone(self),
+            address,
+        })
     }
 }
 

@@ -24,7 +24,10 @@ impl MemoryBudget {
     /// A budget of `bytes`.
     pub fn new(bytes: usize) -> Self {
         let total = bytes.div_ceil(GRAIN).min(Semaphore::MAX_PERMITS).min(u32::MAX as usize);
-        Self { permits: Arc::new(Semaphore::new(total)), total }
+        Self {
+            permits: Arc::new(Semaphore::new(total)),
+            total,
+        }
     }
 
     /// Waits until `bytes` are free and takes them, first come first served. More than the whole budget is cut to it,
@@ -33,7 +36,10 @@ impl MemoryBudget {
         let count = bytes.div_ceil(GRAIN).min(self.total);
         let count = u32::try_from(count).expect("the total fits 32 bits");
         let permits = Arc::clone(&self.permits);
-        let permit = permits.acquire_many_owned(count).await.expect("the semaphore is never closed");
+        let permit = permits
+            .acquire_many_owned(count)
+            .await
+            .expect("the semaphore is never closed");
         Reservation { _permit: permit }
     }
 

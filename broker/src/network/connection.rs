@@ -309,7 +309,9 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin, D: Dispatch> Connection<R, W, 
         if let Some(deadline) = self.frame_deadline()
             && deadline <= now
         {
-            return Err(ConnectionEnd::SlowFrame { bytes: self.frames.frame_bytes() });
+            return Err(ConnectionEnd::SlowFrame {
+                bytes: self.frames.frame_bytes(),
+            });
         }
         let is_quiet = self.waiting.is_empty() || !self.outbox.is_empty();
         if is_quiet && self.last_activity + self.limits.idle_timeout <= now {

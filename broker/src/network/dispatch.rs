@@ -57,16 +57,41 @@ pub struct Answer {
     pub frame: Option<ResponseFrame>,
 }
 
+/// The first fields of a request, which have the same form in every header version. Only they may be read before the
+/// version is known to be served.
+struct Opening {
+    api_key: i16,
+    api_version: i16,
+    correlation_id: i32,
+}
+
+impl Opening {
+    fn of(frame: &[u8]) -> Option<Self> {
+        let (api_key, rest) = frame.split_first_chunk()?;
+        let (api_version, rest) = rest.split_first_chunk()?;
+        let correlation_id = rest.first_chunk()?;
+        Some(Self {
+            api_key: i16::from_be_bytes(*api_key),
+            api_version: i16::from_be_bytes(*api_version),
+            correlation_id: i32::from_be_bytes(*correlation_id),
+        })
+    }
+}
+
 impl Dispatch for Surroundings {
     fn dispatch(&self, mut frame: Bytes, reservation: Option<Reservation>) -> Result<Dispatched, CloseReason> {
         let received = self.services.env.monotonic();
-        let header = RequestHeader::decode(&mut frame).map_err(|error| CloseReason::Header(error.to_string()))?;
-        let route = handlers::route(header.api_key).ok_or(CloseReason::UnknownApi(header.api_key))?;
-        if !route.serves(header.api_version) {
-            return self.unsupported(route, &header, received);
+        let opening = Opening::of(&frame).ok_or_else(|| CloseReason::Header("it ends early".to_owned()))?;
+        let route = handlers::route(opening.api_key).ok_or(CloseReason::UnknownApi(opening.api_key))?;
+        if !route.serves(opening.api_version) {
+            return self.unsupported(route, &opening, received);
         }
+        let header = RequestHeader::decode(&mut frame).map_err(|error| CloseReason::Header(error.to_string()))?;
         let call = (route.call)(self.context(&header), frame);
-        Ok(Dispatched { order: route.order, answer: self.answered(route, call, received, reservation) })
+        Ok(Dispatched {
+            order: route.order,
+            answer: self.answered(route, call, received, reservation),
+        })
     }
 
     fn monotonic(&self) -> Duration {
@@ -84,15 +109,21 @@ impl Surroundings {
     fn unsupported(
         &self,
         route: &'static Route,
-        header: &RequestHeader,
+        opening: &Opening,
         received: Duration,
     ) -> Result<Dispatched, CloseReason> {
         if route.api != ApiKey::ApiVersions {
-            return Err(CloseReason::UnsupportedVersion { api: route.api.name(), version: header.api_version });
+            return Err(CloseReason::UnsupportedVersion {
+                api: route.api.name(),
+                version: opening.api_version,
+            });
         }
-        let reply = handlers::unsupported_api_versions(header.correlation_id);
+        let reply = handlers::unsupported_api_versions(opening.correlation_id);
         let call = async move { reply }.boxed();
-        Ok(Dispatched { order: Order::Pipelined, answer: self.answered(route, call, received, None) })
+        Ok(Dispatched {
+            order: Order::Pipelined,
+            answer: self.answered(route, call, received, None),
+        })
     }
 
     fn context(&self, header: &RequestHeader) -> RequestContext {
@@ -122,7 +153,10 @@ impl Surroundings {
                 drop(reservation);
                 let reply = outcome.unwrap_or_else(|panic| {
                     let reason = panic_text(panic.as_ref()).to_owned();
-                    Err(CloseReason::Panicked { api: route.api.name(), reason })
+                    Err(CloseReason::Panicked {
+                        api: route.api.name(),
+                        reason,
+                    })
                 });
                 let took = services.env.monotonic().saturating_sub(received);
                 match reply {
@@ -131,7 +165,9 @@ impl Surroundings {
                         Ok(Answer { frame: Some(frame) })
                     }
                     Ok(Reply::None) => {
-                        services.metrics.request_answered(route.api, protocol::ErrorCode::None, took);
+                        services
+                            .metrics
+                            .request_answered(route.api, protocol::ErrorCode::None, took);
                         Ok(Answer { frame: None })
                     }
                     Err(reason) => {

@@ -26,7 +26,10 @@ pub fn encode_fetch(
 ) -> Result<ResponseFrame, EncodeMessageError> {
     let topics = mem::take(&mut response.responses);
     let partitions: usize = topics.iter().map(|topic| topic.partitions.len()).sum();
-    let mut writer = Writer { frame: FrameBuilder::with_capacity(64 + PARTITION_FIELDS * partitions), version };
+    let mut writer = Writer {
+        frame: FrameBuilder::with_capacity(64 + PARTITION_FIELDS * partitions),
+        version,
+    };
     put_response_header(writer.frame.buffer(), ApiKey::Fetch, version, correlation_id);
     let fields = writer.encoded(&response)?;
     // Behind the empty list of topics the codec wrote the response's tagged fields.
@@ -77,7 +80,9 @@ impl Writer {
     }
 
     fn put_partition(&mut self, mut partition: PartitionData) -> Result<(), EncodeMessageError> {
-        let shared = partition.records.take_if(|records| FrameBuilder::SHARE_AT_LEAST <= records.len());
+        let shared = partition
+            .records
+            .take_if(|records| FrameBuilder::SHARE_AT_LEAST <= records.len());
         let fields = self.encoded(&partition)?;
         match shared {
             None => self.frame.buffer().put_slice(&fields),
@@ -104,12 +109,18 @@ impl Writer {
 
     fn encoded<T: kafka_protocol::protocol::Encodable>(&self, message: &T) -> Result<BytesMut, EncodeMessageError> {
         let mut out = BytesMut::with_capacity(PARTITION_FIELDS);
-        message.encode(&mut out, self.version).map_err(|error| self.error(error.to_string()))?;
+        message
+            .encode(&mut out, self.version)
+            .map_err(|error| self.error(error.to_string()))?;
         Ok(out)
     }
 
     fn error(&self, reason: String) -> EncodeMessageError {
-        EncodeMessageError { api_key: ApiKey::Fetch, version: self.version, reason }
+        EncodeMessageError {
+            api_key: ApiKey::Fetch,
+            version: self.version,
+            reason,
+        }
     }
 }
 
@@ -138,7 +149,9 @@ mod tests {
             13.. => topic.with_topic_id(uuid::Uuid::from_u128(5)),
             _ => topic.with_topic(TopicName(StrBytes::from_static_str("clicks"))),
         };
-        FetchResponse::default().with_throttle_time_ms(1).with_responses(vec![topic.clone(), topic])
+        FetchResponse::default()
+            .with_throttle_time_ms(1)
+            .with_responses(vec![topic.clone(), topic])
     }
 
     #[test]
@@ -158,6 +171,11 @@ mod tests {
         let response = response(12, &[4096]);
         let records = response.responses[0].partitions[0].records.clone().expect("records");
         let frame = encode_fetch(1, 12, response).expect("written");
-        assert!(frame.parts.iter().any(|part| part.as_ptr() == records.as_ptr() && part.len() == 4096));
+        assert!(
+            frame
+                .parts
+                .iter()
+                .any(|part| part.as_ptr() == records.as_ptr() && part.len() == 4096)
+        );
     }
 }

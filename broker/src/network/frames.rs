@@ -23,7 +23,10 @@ pub struct FrameReader {
 impl FrameReader {
     /// Takes frames of up to `max_frame_bytes`.
     pub fn new(max_frame_bytes: usize) -> Self {
-        Self { decoder: FrameDecoder::new(max_frame_bytes), buffer: BytesMut::new() }
+        Self {
+            decoder: FrameDecoder::new(max_frame_bytes),
+            buffer: BytesMut::new(),
+        }
     }
 
     /// The next whole frame, if there is one.
@@ -87,7 +90,10 @@ mod tests {
     }
 
     fn framed(bodies: &[&[u8]]) -> Vec<u8> {
-        bodies.iter().flat_map(|body| [&(body.len() as u32).to_be_bytes()[..], body].concat()).collect()
+        bodies
+            .iter()
+            .flat_map(|body| [&(body.len() as u32).to_be_bytes()[..], body].concat())
+            .collect()
     }
 
     #[tokio::test]

@@ -71,9 +71,10 @@ impl Listener {
     /// `None` means that each client is told the address that it reached.
     pub fn advertised(&self, config: &KafkaConfig) -> Option<HostPort> {
         match &config.advertised {
-            Some(advertised) if advertised.port == 0 => {
-                Some(HostPort { host: advertised.host.clone(), port: self.address.port() })
-            }
+            Some(advertised) if advertised.port == 0 => Some(HostPort {
+                host: advertised.host.clone(),
+                port: self.address.port(),
+            }),
             Some(advertised) => Some(advertised.clone()),
             None if self.address.ip().is_unspecified() => None,
             None => Some(host_port(self.address)),
@@ -189,8 +190,14 @@ async fn serve(mut serving: Serving) {
     let peer = serving.surroundings.peer;
     services.metrics.connection_opened();
     let (reader, writer) = serving.stream.split();
-    let connection =
-        Connection::new(reader, writer, serving.surroundings, serving.limits, serving.memory, serving.stopping);
+    let connection = Connection::new(
+        reader,
+        writer,
+        serving.surroundings,
+        serving.limits,
+        serving.memory,
+        serving.stopping,
+    );
     let end = connection.serve().await;
     services.metrics.connection_closed();
     match &end {
@@ -213,5 +220,8 @@ fn tune(stream: &TcpStream) -> io::Result<()> {
 }
 
 fn host_port(address: SocketAddr) -> HostPort {
-    HostPort { host: address.ip().to_string(), port: address.port() }
+    HostPort {
+        host: address.ip().to_string(),
+        port: address.port(),
+    }
 }

@@ -22,7 +22,8 @@ impl Outbox {
     /// Adds a response behind the others.
     pub fn push(&mut self, frame: ResponseFrame) {
         self.bytes += frame.len();
-        self.pieces.extend(frame.parts.into_iter().filter(|part| !part.is_empty()));
+        self.pieces
+            .extend(frame.parts.into_iter().filter(|part| !part.is_empty()));
     }
 
     /// Whether nothing waits.

@@ -43,7 +43,11 @@ impl FrameBuilder {
     pub fn with_capacity(capacity: usize) -> Self {
         let mut tail = BytesMut::with_capacity(LENGTH_PREFIX + capacity);
         tail.put_bytes(0, LENGTH_PREFIX);
-        Self { parts: Vec::new(), parts_len: 0, tail }
+        Self {
+            parts: Vec::new(),
+            parts_len: 0,
+            tail,
+        }
     }
 
     /// The place for small fields. Only append to it.
@@ -71,7 +75,9 @@ impl FrameBuilder {
         let length = i32::try_from(total - LENGTH_PREFIX).expect("responses are bounded below 2 GiB");
         if self.parts.is_empty() {
             self.tail[..LENGTH_PREFIX].copy_from_slice(&length.to_be_bytes());
-            return ResponseFrame { parts: vec![self.tail.freeze()] };
+            return ResponseFrame {
+                parts: vec![self.tail.freeze()],
+            };
         }
         self.cut_tail();
         let mut first = BytesMut::from(self.parts[0].as_ref());

@@ -55,12 +55,20 @@ impl Dispatch for Fake {
             }
             match kind {
                 SILENT => Ok(Answer { frame: None }),
-                PANIC_LIKE => Err(CloseReason::Panicked { api: "Test", reason: "x".to_owned() }),
-                _ => Ok(Answer { frame: Some(framed(&frame)) }),
+                PANIC_LIKE => Err(CloseReason::Panicked {
+                    api: "Test",
+                    reason: "x".to_owned(),
+                }),
+                _ => Ok(Answer {
+                    frame: Some(framed(&frame)),
+                }),
             }
         };
         let order = if kind == ALONE { Order::Alone } else { Order::Pipelined };
-        Ok(Dispatched { order, answer: answer.boxed() })
+        Ok(Dispatched {
+            order,
+            answer: answer.boxed(),
+        })
     }
 
     fn monotonic(&self) -> Duration {
@@ -105,12 +113,31 @@ impl Client {
         let (started, starts) = mpsc::channel(1000);
         let parked = Arc::default();
         let stopping = CancellationToken::new();
-        let fake = Fake { env: Env::system(), closing: stopping.child_token(), started, parked: Arc::clone(&parked) };
+        let fake = Fake {
+            env: Env::system(),
+            closing: stopping.child_token(),
+            started,
+            parked: Arc::clone(&parked),
+        };
         let memory = MemoryBudget::new(8 << 20);
-        let connection =
-            Connection::new(server_reader, server_writer, fake, limits, memory.clone(), stopping.clone());
+        let connection = Connection::new(
+            server_reader,
+            server_writer,
+            fake,
+            limits,
+            memory.clone(),
+            stopping.clone(),
+        );
         let end = Env::system().spawn("test-connection", connection.serve());
-        Self { reader, writer, started: starts, parked, stopping, memory, end }
+        Self {
+            reader,
+            writer,
+            started: starts,
+            parked,
+            stopping,
+            memory,
+            end,
+        }
     }
 
     async fn send(&mut self, body: &[u8]) {
@@ -142,7 +169,12 @@ impl Client {
     }
 
     fn end_parked(&self, index: usize) {
-        let _ = self.parked.lock().expect("no test panics with it").remove(index).send(());
+        let _ = self
+            .parked
+            .lock()
+            .expect("no test panics with it")
+            .remove(index)
+            .send(());
     }
 
     /// Everything the connection still sends, and why it ended.
@@ -188,7 +220,10 @@ async fn no_more_requests_wait_than_allowed() {
     for _ in 0..4 {
         client.started().await;
     }
-    assert!(client.started.try_recv().is_err(), "the fifth request stays in the socket");
+    assert!(
+        client.started.try_recv().is_err(),
+        "the fifth request stays in the socket"
+    );
     client.end_parked(0);
     assert_eq!(client.receive().await, b"p1");
     assert_eq!(client.started().await, "n5");
@@ -199,7 +234,10 @@ async fn nothing_passes_a_request_that_runs_alone() {
     let mut client = Client::connect(LIMITS);
     client.send_all(&["a1", "n2"]).await;
     assert_eq!(client.started().await, "a1");
-    assert!(client.started.try_recv().is_err(), "the second request waits for the first one's answer");
+    assert!(
+        client.started.try_recv().is_err(),
+        "the second request waits for the first one's answer"
+    );
     client.end_parked(0);
     assert_eq!(client.started().await, "n2");
     assert_eq!(client.receive().await, b"a1");
@@ -214,7 +252,10 @@ async fn what_was_accepted_before_garbage_is_answered() {
     client.end_parked(0);
     assert_eq!(client.receive().await, b"p1");
     let (rest, end) = client.rest().await;
-    assert!(rest.is_empty() && matches!(end, ConnectionEnd::Request(CloseReason::UnknownApi(99))), "{end}");
+    assert!(
+        rest.is_empty() && matches!(end, ConnectionEnd::Request(CloseReason::UnknownApi(99))),
+        "{end}"
+    );
 }
 
 #[tokio::test]
@@ -228,7 +269,10 @@ async fn a_failed_request_closes_its_connection_and_drops_what_is_behind() {
     client.end_parked(0);
     assert_eq!(client.receive().await, b"p1");
     let (rest, end) = client.rest().await;
-    assert!(rest.is_empty() && matches!(end, ConnectionEnd::Request(CloseReason::Panicked { .. })), "{end}");
+    assert!(
+        rest.is_empty() && matches!(end, ConnectionEnd::Request(CloseReason::Panicked { .. })),
+        "{end}"
+    );
 }
 
 #[tokio::test]
@@ -267,7 +311,10 @@ async fn a_large_frame_waits_for_memory() {
 
 #[tokio::test]
 async fn a_quiet_connection_is_closed() {
-    let limits = ConnectionLimits { idle_timeout: Duration::from_millis(1), ..LIMITS };
+    let limits = ConnectionLimits {
+        idle_timeout: Duration::from_millis(1),
+        ..LIMITS
+    };
     let client = Client::connect(limits);
     let (_, end) = client.rest().await;
     assert!(matches!(end, ConnectionEnd::Idle(_)), "{end}");
@@ -275,7 +322,10 @@ async fn a_quiet_connection_is_closed() {
 
 #[tokio::test]
 async fn a_frame_that_never_ends_is_given_up() {
-    let limits = ConnectionLimits { frame_timeout: Duration::from_millis(1), ..LIMITS };
+    let limits = ConnectionLimits {
+        frame_timeout: Duration::from_millis(1),
+        ..LIMITS
+    };
     let mut client = Client::connect(limits);
     client.writer.write_all(&[0, 0, 1]).await.expect("open");
     let (_, end) = client.rest().await;
@@ -299,7 +349,10 @@ async fn a_stop_answers_what_was_accepted() {
 
 #[tokio::test]
 async fn a_stop_waits_no_longer_than_the_drain_time() {
-    let limits = ConnectionLimits { drain_timeout: Duration::from_millis(1), ..LIMITS };
+    let limits = ConnectionLimits {
+        drain_timeout: Duration::from_millis(1),
+        ..LIMITS
+    };
     let mut client = Client::connect(limits);
     client.send(b"p1").await;
     client.started().await;

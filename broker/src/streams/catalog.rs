@@ -23,11 +23,19 @@ impl CatalogStore for MetadataCatalog {
     fn load(&self) -> Vec<StoredObject> {
         let image = self.controller.image();
         let objects = image.sql_objects.iter();
-        objects.map(|(name, payload)| StoredObject { name: name.to_string(), payload: payload.clone() }).collect()
+        objects
+            .map(|(name, payload)| StoredObject {
+                name: name.to_string(),
+                payload: payload.clone(),
+            })
+            .collect()
     }
 
     async fn put(&self, object: StoredObject) -> Result<(), PortError> {
-        self.controller.put_sql_object(&object.name, object.payload).await.map_err(port_error)
+        self.controller
+            .put_sql_object(&object.name, object.payload)
+            .await
+            .map_err(port_error)
     }
 
     async fn remove(&self, name: &str) -> Result<(), PortError> {

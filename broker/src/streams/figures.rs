@@ -22,7 +22,11 @@ impl<'a> EngineFigures<'a> {
 impl QuerySource for EngineFigures<'_> {
     fn figures(&self) -> Vec<QueryFigures> {
         let now_ms = self.env.now_ms();
-        self.engine.queries().iter().map(|query| figures(query, now_ms)).collect()
+        self.engine
+            .queries()
+            .iter()
+            .map(|query| figures(query, now_ms))
+            .collect()
     }
 }
 

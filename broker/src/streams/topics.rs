@@ -34,9 +34,18 @@ impl BrokerTopics {
         let now = self.env.now_ms();
         let logs: Option<Vec<Arc<Log>>> = topic
             .topic_partitions()
-            .map(|partition| Some(Arc::clone(&self.partitions.partition(topic, partition.partition, now).ok()?.log)))
+            .map(|partition| {
+                Some(Arc::clone(
+                    &self.partitions.partition(topic, partition.partition, now).ok()?.log,
+                ))
+            })
             .collect();
-        Some(TopicHandle { name: Arc::clone(&topic.name), id: topic.id, partitions: logs?, internal: topic.internal })
+        Some(TopicHandle {
+            name: Arc::clone(&topic.name),
+            id: topic.id,
+            partitions: logs?,
+            internal: topic.internal,
+        })
     }
 }
 
@@ -56,11 +65,15 @@ impl Topics for BrokerTopics {
 
     async fn create(&self, spec: TopicSpec) -> Result<TopicHandle, PortError> {
         let name = spec.name.clone();
-        let created = self.controller.create_topics(vec![new_topic(spec)], Requester::Broker, false).await;
+        let created = self
+            .controller
+            .create_topics(vec![new_topic(spec)], Requester::Broker, false)
+            .await;
         for outcome in created {
             outcome.map_err(|error| topic_error(&name, error))?;
         }
-        self.find(&name).ok_or_else(|| PortError::Storage(format!("the logs of topic {name} could not be opened")))
+        self.find(&name)
+            .ok_or_else(|| PortError::Storage(format!("the logs of topic {name} could not be opened")))
     }
 
     async fn delete(&self, name: &str) -> Result<(), PortError> {
@@ -76,9 +89,22 @@ impl Topics for BrokerTopics {
 }
 
 fn new_topic(spec: TopicSpec) -> NewTopic {
-    let layout = Layout::Spread { partitions: spec.partitions.unwrap_or(-1), replication_factor: -1 };
-    let configs = spec.configs.into_iter().map(|(key, value)| (key, Some(value))).collect();
-    NewTopic { name: spec.name, layout, configs, internal: spec.internal, owner: spec.owner.map(Arc::from) }
+    let layout = Layout::Spread {
+        partitions: spec.partitions.unwrap_or(-1),
+        replication_factor: -1,
+    };
+    let configs = spec
+        .configs
+        .into_iter()
+        .map(|(key, value)| (key, Some(value)))
+        .collect();
+    NewTopic {
+        name: spec.name,
+        layout,
+        configs,
+        internal: spec.internal,
+        owner: spec.owner.map(Arc::from),
+    }
 }
 
 fn topic_error(name: &str, error: ControllerError) -> PortError {

@@ -15,7 +15,10 @@ pub struct LabelCap {
 impl LabelCap {
     /// Up to `max` different labels.
     pub fn new(max: usize) -> Self {
-        Self { max, given: HashSet::new() }
+        Self {
+            max,
+            given: HashSet::new(),
+        }
     }
 
     /// The label for a name: itself, or [`OTHER`].

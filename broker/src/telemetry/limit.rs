@@ -29,7 +29,10 @@ struct State {
 impl LineLimit {
     /// Nothing is written yet.
     pub fn new(env: Arc<Env>) -> Self {
-        Self { env, state: Mutex::default() }
+        Self {
+            env,
+            state: Mutex::default(),
+        }
     }
 
     /// Whether one more line may be written now.
@@ -40,7 +43,10 @@ impl LineLimit {
             if 0 < state.suppressed {
                 warn!(lines = state.suppressed, "similar log lines were left out");
             }
-            *state = State { period_began: now, ..State::default() };
+            *state = State {
+                period_began: now,
+                ..State::default()
+            };
         }
         if state.written < LINES {
             state.written += 1;

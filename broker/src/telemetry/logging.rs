@@ -11,7 +11,10 @@ use crate::config::{LogFormat, LogSettings};
 /// Sends log lines to stderr from now on. The first call in a process wins; a second one (a test that starts two
 /// brokers) changes nothing.
 pub fn start_logging(settings: &LogSettings) {
-    let filter = settings.level.parse::<EnvFilter>().unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = settings
+        .level
+        .parse::<EnvFilter>()
+        .unwrap_or_else(|_| EnvFilter::new("info"));
     let registry = tracing_subscriber::registry().with(filter);
     let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let _ = match settings.format {

@@ -18,12 +18,23 @@ use crate::handlers::ROUTES;
 use crate::network::admission::Rejection;
 
 /// Bucket bounds of latencies in seconds.
-const LATENCY_BUCKETS: [f64; 12] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 2.5, 10.0];
+const LATENCY_BUCKETS: [f64; 12] = [
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 2.5, 10.0,
+];
 /// Bucket bounds of counts per flush round.
 const COUNT_BUCKETS: [f64; 10] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 512.0, 2048.0];
 /// Bucket bounds of bytes per flush round.
-const SIZE_BUCKETS: [f64; 9] =
-    [1024.0, 4096.0, 16_384.0, 65_536.0, 262_144.0, 1_048_576.0, 4_194_304.0, 16_777_216.0, 67_108_864.0];
+const SIZE_BUCKETS: [f64; 9] = [
+    1024.0,
+    4096.0,
+    16_384.0,
+    65_536.0,
+    262_144.0,
+    1_048_576.0,
+    4_194_304.0,
+    16_777_216.0,
+    67_108_864.0,
+];
 
 /// All counters of one broker.
 pub struct Metrics {
@@ -73,7 +84,12 @@ impl Metrics {
     pub fn new(max_labels: usize) -> Self {
         let registry = Registry::new();
         register_process(&registry);
-        let requests = counters(&registry, "kafka_requests_total", "Answered requests by outcome.", &["api", "code"]);
+        let requests = counters(
+            &registry,
+            "kafka_requests_total",
+            "Answered requests by outcome.",
+            &["api", "code"],
+        );
         let latencies = register(
             &registry,
             HistogramVec::new(
@@ -85,7 +101,10 @@ impl Metrics {
                 &["api"],
             ),
         );
-        let apis = ROUTES.iter().map(|route| (route.api, ApiHandles::new(route.api, &latencies, &requests))).collect();
+        let apis = ROUTES
+            .iter()
+            .map(|route| (route.api, ApiHandles::new(route.api, &latencies, &requests)))
+            .collect();
         Self {
             apis,
             closed_requests: counters(
@@ -94,10 +113,21 @@ impl Metrics {
                 "Requests that closed their connection.",
                 &["api"],
             ),
-            topics: RwLock::new(TopicTable { cap: LabelCap::new(max_labels), handles: HashMap::new() }),
+            topics: RwLock::new(TopicTable {
+                cap: LabelCap::new(max_labels),
+                handles: HashMap::new(),
+            }),
             topic_vectors: TopicVectors::new(&registry),
-            connections: register(&registry, IntGauge::new("tidemill_connections", "Open Kafka connections.")),
-            rejected: counters(&registry, "connections_rejected_total", "Refused connections.", &["reason"]),
+            connections: register(
+                &registry,
+                IntGauge::new("tidemill_connections", "Open Kafka connections."),
+            ),
+            rejected: counters(
+                &registry,
+                "connections_rejected_total",
+                "Refused connections.",
+                &["reason"],
+            ),
             flush_seconds: histogram(
                 &registry,
                 "fsync_duration_seconds",
@@ -105,7 +135,12 @@ impl Metrics {
                 &LATENCY_BUCKETS,
             ),
             flush_logs: histogram(&registry, "flush_batch_logs", "Logs in a flush round.", &COUNT_BUCKETS),
-            flush_bytes: histogram(&registry, "flush_batch_bytes", "Bytes made durable by a flush round.", &SIZE_BUCKETS),
+            flush_bytes: histogram(
+                &registry,
+                "flush_batch_bytes",
+                "Bytes made durable by a flush round.",
+                &SIZE_BUCKETS,
+            ),
             flush_errors: register(
                 &registry,
                 IntCounter::new("tidemill_fsync_errors_total", "Flush rounds that failed."),
@@ -139,7 +174,12 @@ impl Metrics {
         let label = table.cap.label(name);
         let key = if label == OTHER { OTHER } else { name };
         let vectors = &self.topic_vectors;
-        Arc::clone(table.handles.entry(key.to_owned()).or_insert_with(|| Arc::new(vectors.handles(label))))
+        Arc::clone(
+            table
+                .handles
+                .entry(key.to_owned())
+                .or_insert_with(|| Arc::new(vectors.handles(label))),
+        )
     }
 
     /// A client's batch was appended.
@@ -222,7 +262,10 @@ impl TopicVectors {
     fn new(registry: &Registry) -> Self {
         let vector = |name, help| counters(registry, name, help, &["topic"]);
         Self {
-            bytes_in: vector("topic_bytes_in_total", "Bytes of record batches produced by clients, as stored."),
+            bytes_in: vector(
+                "topic_bytes_in_total",
+                "Bytes of record batches produced by clients, as stored.",
+            ),
             records_in: vector("topic_records_in_total", "Records produced by clients."),
             bytes_out: vector("topic_bytes_out_total", "Bytes of record batches fetched by clients."),
             records_out: vector("topic_records_out_total", "Records in batches fetched by clients."),
@@ -246,7 +289,10 @@ impl std::fmt::Debug for Metrics {
 }
 
 fn counters(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
-    register(registry, IntCounterVec::new(Opts::new(format!("tidemill_{name}"), help), labels))
+    register(
+        registry,
+        IntCounterVec::new(Opts::new(format!("tidemill_{name}"), help), labels),
+    )
 }
 
 fn histogram(registry: &Registry, name: &str, help: &str, buckets: &[f64]) -> Histogram {
@@ -256,13 +302,17 @@ fn histogram(registry: &Registry, name: &str, help: &str, buckets: &[f64]) -> Hi
 
 fn register<C: Collector + Clone + 'static>(registry: &Registry, collector: prometheus::Result<C>) -> C {
     let collector = collector.expect("names and labels of metrics are written in this file");
-    registry.register(Box::new(collector.clone())).expect("every metric is registered once");
+    registry
+        .register(Box::new(collector.clone()))
+        .expect("every metric is registered once");
     collector
 }
 
 fn register_process(registry: &Registry) {
     let process = prometheus::process_collector::ProcessCollector::for_self();
-    registry.register(Box::new(process)).expect("every metric is registered once");
+    registry
+        .register(Box::new(process))
+        .expect("every metric is registered once");
 }
 
 #[cfg(test)]
@@ -283,7 +333,10 @@ mod tests {
         }
         let text = rendered(&metrics);
         assert!(text.contains("tidemill_topic_bytes_in_total{topic=\"a\"} 20"), "{text}");
-        assert!(text.contains("tidemill_topic_records_in_total{topic=\"_other\"} 2"), "{text}");
+        assert!(
+            text.contains("tidemill_topic_records_in_total{topic=\"_other\"} 2"),
+            "{text}"
+        );
         assert!(!text.contains("topic=\"c\""), "{text}");
     }
 
@@ -291,7 +344,11 @@ mod tests {
     fn requests_are_counted_by_outcome() {
         let metrics = Metrics::new(2);
         metrics.request_answered(ApiKey::Metadata, ErrorCode::None, Duration::from_millis(2));
-        metrics.request_answered(ApiKey::Metadata, ErrorCode::LeaderNotAvailable, Duration::from_millis(2));
+        metrics.request_answered(
+            ApiKey::Metadata,
+            ErrorCode::LeaderNotAvailable,
+            Duration::from_millis(2),
+        );
         let text = rendered(&metrics);
         assert!(text.contains("tidemill_kafka_requests_total{api=\"Metadata\",code=\"LEADER_NOT_AVAILABLE\"} 1"));
         assert!(text.contains("tidemill_kafka_requests_total{api=\"Metadata\",code=\"NONE\"} 1"));

@@ -28,7 +28,14 @@ struct Family {
 impl Samples {
     /// Adds a value. Values of equal name and labels are added up, which is how series beyond a bound of labels are
     /// folded into one.
-    pub fn add(&mut self, name: &'static str, help: &'static str, kind: SampleKind, labels: &[(&str, &str)], value: f64) {
+    pub fn add(
+        &mut self,
+        name: &'static str,
+        help: &'static str,
+        kind: SampleKind,
+        labels: &[(&str, &str)],
+        value: f64,
+    ) {
         *self.slot(name, help, kind, labels).or_insert(0.0) += value;
     }
 
@@ -60,7 +67,11 @@ impl Samples {
         kind: SampleKind,
         labels: &[(&str, &str)],
     ) -> std::collections::btree_map::Entry<'_, String, f64> {
-        let family = self.families.entry(name).or_insert_with(|| Family { help, kind, values: BTreeMap::new() });
+        let family = self.families.entry(name).or_insert_with(|| Family {
+            help,
+            kind,
+            values: BTreeMap::new(),
+        });
         family.values.entry(rendered(labels))
     }
 }
@@ -69,7 +80,10 @@ fn rendered(labels: &[(&str, &str)]) -> String {
     if labels.is_empty() {
         return String::new();
     }
-    let pairs: Vec<String> = labels.iter().map(|(name, value)| format!("{name}=\"{}\"", escaped(value))).collect();
+    let pairs: Vec<String> = labels
+        .iter()
+        .map(|(name, value)| format!("{name}=\"{}\"", escaped(value)))
+        .collect();
     format!("{{{}}}", pairs.join(","))
 }
 

@@ -14,7 +14,9 @@ pub(super) struct CrashPoints {
 impl CrashPoints {
     /// Reads the variable once.
     pub(super) fn from_environment() -> Self {
-        Self { planned: std::env::var(VARIABLE).ok().and_then(|text| parse(&text)) }
+        Self {
+            planned: std::env::var(VARIABLE).ok().and_then(|text| parse(&text)),
+        }
     }
 
     /// Passes a point: returns, or kills the process as `kill -9` would.
@@ -33,7 +35,10 @@ impl CrashPoints {
 
 fn parse(text: &str) -> Option<(String, AtomicU64)> {
     let (point, count) = text.split_once(':').unwrap_or((text, "1"));
-    Some((point.to_owned(), AtomicU64::new(count.parse().ok().filter(|count| *count > 0)?)))
+    Some((
+        point.to_owned(),
+        AtomicU64::new(count.parse().ok().filter(|count| *count > 0)?),
+    ))
 }
 
 #[cfg(test)]

@@ -48,7 +48,10 @@ async fn follow(groups: Arc<Groups>, mut newest: watch::Receiver<Progress>) {
     while newest.changed().await.is_ok() {
         pace.tick().await;
         let Progress { group, offsets } = newest.borrow_and_update().clone();
-        let offsets = offsets.into_iter().map(|(partition, next)| to_commit(partition, next)).collect();
+        let offsets = offsets
+            .into_iter()
+            .map(|(partition, next)| to_commit(partition, next))
+            .collect();
         if let Err(code) = groups.commit_offsets(&group, offsets).await {
             tracing::debug!(group, ?code, "a query's offsets could not be mirrored to its group");
         }

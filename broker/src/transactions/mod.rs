@@ -39,8 +39,11 @@ use crate::producer_ids::ProducerIds;
 /// How long a query's transaction may stay open before a reader may take it for abandoned; it is open for milliseconds.
 const TIMEOUT_MS: i32 = 60_000;
 /// Settings of the topic that are not the defaults; Kafka gives it the same.
-const SETTINGS: [(&str, &str); 3] =
-    [("cleanup.policy", "compact"), ("segment.bytes", "104857600"), ("tidemill.durability", "fsync")];
+const SETTINGS: [(&str, &str); 3] = [
+    ("cleanup.policy", "compact"),
+    ("segment.bytes", "104857600"),
+    ("tidemill.durability", "fsync"),
+];
 
 /// The transaction coordinator of this node.
 pub struct Transactions {
@@ -66,7 +69,16 @@ impl Transactions {
     ) -> Self {
         let shards = Mutex::default();
         let crash = CrashPoints::from_environment();
-        Self { env, controller, partitions, groups, producer_ids, shards, topic_partitions, crash }
+        Self {
+            env,
+            controller,
+            partitions,
+            groups,
+            producer_ids,
+            shards,
+            topic_partitions,
+            crash,
+        }
     }
 
     /// The shard that owns a transactional id; the topic is created when it is first needed.
@@ -94,19 +106,31 @@ impl Transactions {
         }
         let topic = NewTopic {
             name: TRANSACTION_STATE.to_owned(),
-            layout: Layout::Spread { partitions: self.topic_partitions, replication_factor: -1 },
-            configs: SETTINGS.iter().map(|(key, value)| ((*key).to_owned(), Some((*value).to_owned()))).collect(),
+            layout: Layout::Spread {
+                partitions: self.topic_partitions,
+                replication_factor: -1,
+            },
+            configs: SETTINGS
+                .iter()
+                .map(|(key, value)| ((*key).to_owned(), Some((*value).to_owned())))
+                .collect(),
             internal: true,
             owner: None,
         };
-        for outcome in self.controller.create_topics(vec![topic], Requester::Broker, false).await {
+        for outcome in self
+            .controller
+            .create_topics(vec![topic], Requester::Broker, false)
+            .await
+        {
             match outcome {
                 // Another query may have been faster.
                 Ok(_) | Err(ControllerError::Refused(ChangeError::TopicExists(_))) => {}
                 Err(error) => return Err(TransactionError::Unavailable(error.to_string())),
             }
         }
-        self.partitions.topic(TRANSACTION_STATE).map_err(|error| TransactionError::Unavailable(error.to_string()))
+        self.partitions
+            .topic(TRANSACTION_STATE)
+            .map_err(|error| TransactionError::Unavailable(error.to_string()))
     }
 
     /// Takes the id over from whoever held it, after carrying out what that one left undone.
@@ -156,7 +180,11 @@ impl EpochLog for TransactionsPort {
         ticket.wait().await?;
         // The mirror of the offsets is for lag tools only; a group that never had a commit cannot be deleted.
         if let Err(code) = self.0.groups.delete(group).await {
-            tracing::debug!(group, ?code, "the group that mirrored a dropped query's offsets was not deleted");
+            tracing::debug!(
+                group,
+                ?code,
+                "the group that mirrored a dropped query's offsets was not deleted"
+            );
         }
         Ok(())
     }

@@ -52,7 +52,9 @@ impl Transactions {
         for marker in markers {
             // A topic that was deleted meanwhile needs no marker.
             let Ok(log) = self.log(&marker.partition) else { continue };
-            let first = log.producer_state(marker.producer.id).and_then(|state| state.txn_first_offset);
+            let first = log
+                .producer_state(marker.producer.id)
+                .and_then(|state| state.txn_first_offset);
             // An abort by a new incarnation goes everywhere: its epoch keeps out what the one before still had under way.
             let fences = marker.decision == Decision::Abort && marker.end.is_none();
             if fences || marker.is_due(first) {
@@ -60,7 +62,9 @@ impl Transactions {
             }
         }
         let durable = try_join_all(tickets).await;
-        durable.map(|_| ()).map_err(|error| TransactionError::Storage(error.to_string()))
+        durable
+            .map(|_| ())
+            .map_err(|error| TransactionError::Storage(error.to_string()))
     }
 
     /// Appends one marker.
@@ -81,7 +85,9 @@ impl Transactions {
     pub(super) fn complete(&self, shard: &Shard, id: &TransactionalId) -> Result<Durable, TransactionError> {
         let now = self.env.now_ms();
         let ((), durable) = shard.transact(now, |machine| {
-            let Some(value) = machine.ids().get(id) else { return Ok((Vec::new(), ())) };
+            let Some(value) = machine.ids().get(id) else {
+                return Ok((Vec::new(), ()));
+            };
             let producer = value.producer();
             machine.markers_durable(id, producer)?;
             Ok((machine.complete(now, id, producer)?, ()))
@@ -113,7 +119,10 @@ impl Transactions {
             for state in partition.log.producer_states() {
                 all.extend(state.txn_first_offset.map(|first_offset| OpenTransaction {
                     partition: partition.topic_partition.clone(),
-                    producer: Producer { id: state.producer_id, epoch: state.epoch },
+                    producer: Producer {
+                        id: state.producer_id,
+                        epoch: state.epoch,
+                    },
                     first_offset,
                 }));
             }
@@ -132,7 +141,9 @@ fn take_own(
         let known: BTreeSet<ProducerId> = machine.ids().values().map(|value| value.producer_id).collect();
         Ok((Vec::new(), known))
     })?;
-    let (ours, others) = std::mem::take(open).into_iter().partition(|open| known.contains(&open.producer.id));
+    let (ours, others) = std::mem::take(open)
+        .into_iter()
+        .partition(|open| known.contains(&open.producer.id));
     *open = others;
     Ok(ours)
 }

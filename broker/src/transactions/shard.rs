@@ -43,7 +43,10 @@ pub(super) enum ShardError {
 
 impl Shard {
     pub(super) fn new(log: Arc<Log>) -> Self {
-        Self { log, machine: Mutex::new(None) }
+        Self {
+            log,
+            machine: Mutex::new(None),
+        }
     }
 
     /// Lets `decide` ask the machine for records, appends and applies them, and returns what `decide` made of it.
@@ -83,7 +86,9 @@ impl Durable {
         let Some(ticket) = self.0 else {
             return Ok(());
         };
-        ticket.await.map_err(|error| TransactionError::Storage(error.to_string()))
+        ticket
+            .await
+            .map_err(|error| TransactionError::Storage(error.to_string()))
     }
 }
 
@@ -111,7 +116,9 @@ impl From<DecideError> for ShardError {
     fn from(error: DecideError) -> Self {
         match error {
             DecideError::Producer(producer) => producer.into(),
-            other @ (DecideError::WrongState { .. } | DecideError::EndMissing { .. }) => Self::Refused(other.to_string()),
+            other @ (DecideError::WrongState { .. } | DecideError::EndMissing { .. }) => {
+                Self::Refused(other.to_string())
+            }
         }
     }
 }

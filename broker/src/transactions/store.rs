@@ -24,11 +24,18 @@ pub(super) enum LoadError {
     #[error("offset {offset}: {source}")]
     Records { offset: Offset, source: RecordError },
     #[error("offset {offset}: {source}")]
-    Record { offset: Offset, source: TransactionRecordError },
+    Record {
+        offset: Offset,
+        source: TransactionRecordError,
+    },
 }
 
 /// Appends records as one batch: a completion and the beginning after it are there both or not at all.
-pub(super) fn append(log: &Arc<Log>, records: &[TransactionRecord], now: TimestampMs) -> Result<FlushTicket, AppendError> {
+pub(super) fn append(
+    log: &Arc<Log>,
+    records: &[TransactionRecord],
+    now: TimestampMs,
+) -> Result<FlushTicket, AppendError> {
     let mut builder = BatchBuilder::new(Codec::None, None, now);
     for record in records {
         let EncodedRecord { key, value } = record.encode();
@@ -48,12 +55,18 @@ pub(super) fn load(log: &Log) -> Result<Machine, LoadError> {
         for batch in BatchIter::new(slice.bytes) {
             let batch = batch.map_err(|source| LoadError::Batch { offset: next, source })?;
             let offset = batch.header.base_offset;
-            let records =
-                batch.records(DECOMPRESSED_BYTES_MAX).map_err(|source| LoadError::Records { offset, source })?;
+            let records = batch
+                .records(DECOMPRESSED_BYTES_MAX)
+                .map_err(|source| LoadError::Records { offset, source })?;
             for record in records.iter() {
                 let record = record.map_err(|source| LoadError::Records { offset, source })?;
-                let decoded = TransactionRecord::decode(record.key.unwrap_or_default(), record.value)
-                    .map_err(|source| LoadError::Record { offset: record.offset, source })?;
+                let decoded =
+                    TransactionRecord::decode(record.key.unwrap_or_default(), record.value).map_err(|source| {
+                        LoadError::Record {
+                            offset: record.offset,
+                            source,
+                        }
+                    })?;
                 machine.apply(&decoded);
             }
         }

@@ -44,7 +44,16 @@ impl Writer {
         producer: Producer,
     ) -> Self {
         let mirror = Mirror::start(&transactions.env, Arc::clone(&transactions.groups));
-        Self { transactions, shard, id, producer, sequences: BTreeMap::new(), mirror, markers: Vec::new(), broken: false }
+        Self {
+            transactions,
+            shard,
+            id,
+            producer,
+            sequences: BTreeMap::new(),
+            mirror,
+            markers: Vec::new(),
+            broken: false,
+        }
     }
 
     async fn write(&mut self, mut epoch: EpochWrite) -> Result<EpochReceipt, TransactionError> {
@@ -78,7 +87,9 @@ impl Writer {
         if let Some(group) = epoch.group {
             self.mirror.show(group, epoch.sources);
         }
-        Ok(EpochReceipt { ends: ends.into_iter().collect() })
+        Ok(EpochReceipt {
+            ends: ends.into_iter().collect(),
+        })
     }
 
     /// The machine may complete the decision before only when its markers are durable.
@@ -97,7 +108,9 @@ impl Writer {
 
     fn logs(&self, epoch: &EpochWrite) -> Result<BTreeMap<TopicPartition, Arc<Log>>, TransactionError> {
         let written = epoch.writes.iter().map(|write| &write.partition);
-        written.map(|partition| Ok((partition.clone(), self.transactions.log(partition)?))).collect()
+        written
+            .map(|partition| Ok((partition.clone(), self.transactions.log(partition)?)))
+            .collect()
     }
 
     /// Appends every batch; nothing of it is visible to readers of committed data yet.
@@ -131,7 +144,9 @@ impl Writer {
 
     /// What was read must be on the disk before the result that it led to counts.
     fn source_tickets(&self, sources: &[(TopicPartition, Offset)]) -> Result<Vec<FlushTicket>, TransactionError> {
-        let tickets = sources.iter().map(|(partition, next)| Ok(self.transactions.log(partition)?.flush_through(*next)));
+        let tickets = sources
+            .iter()
+            .map(|(partition, next)| Ok(self.transactions.log(partition)?.flush_through(*next)));
         tickets.collect()
     }
 
@@ -163,7 +178,10 @@ impl EpochWriter for Writer {
 }
 
 async fn durable(tickets: Vec<FlushTicket>) -> Result<(), TransactionError> {
-    try_join_all(tickets).await.map(|_| ()).map_err(|error| TransactionError::Storage(error.to_string()))
+    try_join_all(tickets)
+        .await
+        .map(|_| ())
+        .map_err(|error| TransactionError::Storage(error.to_string()))
 }
 
 /// Sequence numbers wrap from the largest 32-bit integer to 0.

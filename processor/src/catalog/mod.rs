@@ -146,7 +146,9 @@ impl Catalog {
 
     /// Materialized views and sinks.
     pub(crate) fn running(&self) -> impl Iterator<Item = (&Arc<Object>, &Arc<RunningQuery>)> {
-        self.objects.values().filter_map(|object| Some((object, object.running()?)))
+        self.objects
+            .values()
+            .filter_map(|object| Some((object, object.running()?)))
     }
 
     /// Adds or replaces an object.

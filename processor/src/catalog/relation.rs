@@ -7,8 +7,8 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::common::{DFSchema, Result as PlanResult};
 use datafusion::logical_expr::Expr;
 use datafusion::logical_expr::execution_props::ExecutionProps;
-use datafusion::physical_expr::{PhysicalExpr, create_physical_expr};
 use datafusion::physical_expr::expressions::Column;
+use datafusion::physical_expr::{PhysicalExpr, create_physical_expr};
 
 use crate::plan::graph::{ErrorPolicy, SourceColumn, SourceFormat, SourcePlan, StartAt};
 use crate::sql::SourceOptions;
@@ -79,7 +79,11 @@ pub(super) fn metadata_columns(text: bool) -> Vec<RelationColumn> {
     ];
     columns
         .into_iter()
-        .map(|(name, data_type, source)| RelationColumn { name: name.to_owned(), data_type, source })
+        .map(|(name, data_type, source)| RelationColumn {
+            name: name.to_owned(),
+            data_type,
+            source,
+        })
         .collect()
 }
 
@@ -87,7 +91,12 @@ impl Relation {
     /// The columns as Arrow fields: the visible ones, or all.
     pub(crate) fn schema(&self, with_hidden: bool) -> SchemaRef {
         let count = if with_hidden { self.columns.len() } else { self.visible };
-        Arc::new(Schema::new(self.columns[..count].iter().map(RelationColumn::field).collect::<Vec<_>>()))
+        Arc::new(Schema::new(
+            self.columns[..count]
+                .iter()
+                .map(RelationColumn::field)
+                .collect::<Vec<_>>(),
+        ))
     }
 
     /// How to read the columns with these indices, in this order, from the log start and without end. Columns that
@@ -96,7 +105,10 @@ impl Relation {
         let read = self.with_needed(wanted);
         let columns: Vec<&RelationColumn> = read.iter().map(|index| &self.columns[*index]).collect();
         let schema = Arc::new(Schema::new(columns.iter().map(|c| c.field()).collect::<Vec<_>>()));
-        let event_time = read.iter().position(|index| *index == self.event_time).unwrap_or_default();
+        let event_time = read
+            .iter()
+            .position(|index| *index == self.event_time)
+            .unwrap_or_default();
         Ok(SourcePlan {
             name: self.name.clone(),
             topic: self.topic.clone(),
@@ -118,8 +130,16 @@ impl Relation {
         let mut read = wanted.to_vec();
         let watermark = self.watermark.iter().flat_map(|w| w.column_refs());
         let referred = watermark.filter_map(|column| self.columns.iter().position(|c| c.name == column.name));
-        let not_null = self.columns.iter().enumerate().filter(|(_, c)| c.not_null()).map(|(index, _)| index);
-        for index in std::iter::once(self.event_time).chain(referred.collect::<Vec<_>>()).chain(not_null) {
+        let not_null = self
+            .columns
+            .iter()
+            .enumerate()
+            .filter(|(_, c)| c.not_null())
+            .map(|(index, _)| index);
+        for index in std::iter::once(self.event_time)
+            .chain(referred.collect::<Vec<_>>())
+            .chain(not_null)
+        {
             if !read.contains(&index) {
                 read.push(index);
             }

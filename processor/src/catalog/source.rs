@@ -33,7 +33,9 @@ pub(crate) fn declared_relation(source: &CreateSource) -> Result<Relation, SqlEr
     Ok(Relation {
         name: source.name.clone(),
         topic: options.topic.clone(),
-        format: SourceFormat::Json { timestamp_unit: options.timestamp_unit },
+        format: SourceFormat::Json {
+            timestamp_unit: options.timestamp_unit,
+        },
         columns,
         visible,
         event_time,
@@ -69,11 +71,18 @@ pub(crate) fn view_relation(name: &str, topic: &str, schema: &SchemaRef) -> Rela
         .map(|field| RelationColumn {
             name: field.name().clone(),
             data_type: field.data_type().clone(),
-            source: SourceColumn::Field { name: field.name().clone(), not_null: false },
+            source: SourceColumn::Field {
+                name: field.name().clone(),
+                not_null: false,
+            },
         })
         .collect();
     let visible = columns.len();
-    columns.extend(metadata_columns(false).into_iter().filter(|c| schema.field_with_name(&c.name).is_err()));
+    columns.extend(
+        metadata_columns(false)
+            .into_iter()
+            .filter(|c| schema.field_with_name(&c.name).is_err()),
+    );
     let window_end = columns[..visible]
         .iter()
         .position(|c| c.name == "window_end" && c.data_type == timestamptz());
@@ -81,7 +90,9 @@ pub(crate) fn view_relation(name: &str, topic: &str, schema: &SchemaRef) -> Rela
     Relation {
         name: name.to_owned(),
         topic: topic.to_owned(),
-        format: SourceFormat::Json { timestamp_unit: TimestampUnit::Millisecond },
+        format: SourceFormat::Json {
+            timestamp_unit: TimestampUnit::Millisecond,
+        },
         columns,
         visible,
         event_time,
@@ -97,7 +108,11 @@ impl Relation {
         if *data_type != timestamptz() {
             return Err(SqlError::new(
                 SqlState::DATATYPE_MISMATCH,
-                format!("the watermark of \"{}\" is a {}, it must be a TIMESTAMPTZ", self.name, type_name(data_type)),
+                format!(
+                    "the watermark of \"{}\" is a {}, it must be a TIMESTAMPTZ",
+                    self.name,
+                    type_name(data_type)
+                ),
             )
             .with_hint("such as WATERMARK FOR ts AS ts - INTERVAL '5 seconds'"));
         }
@@ -110,13 +125,19 @@ fn field_column(column: &ColumnDefinition) -> Result<RelationColumn, SqlError> {
     if is_metadata(&column.name) {
         return Err(SqlError::new(
             SqlState::DUPLICATE_COLUMN,
-            format!("column \"{}\" is the name of a metadata column, which every source has", column.name),
+            format!(
+                "column \"{}\" is the name of a metadata column, which every source has",
+                column.name
+            ),
         ));
     }
     Ok(RelationColumn {
         name: column.name.clone(),
         data_type: column_type(&column.name, &column.data_type)?,
-        source: SourceColumn::Field { name: column.name.clone(), not_null: column.not_null },
+        source: SourceColumn::Field {
+            name: column.name.clone(),
+            not_null: column.not_null,
+        },
     })
 }
 
@@ -131,7 +152,10 @@ fn event_time(source: &str, columns: &[RelationColumn], name: &str) -> Result<us
     if *data_type != timestamptz() {
         return Err(SqlError::new(
             SqlState::DATATYPE_MISMATCH,
-            format!("the event time \"{name}\" is a {}, it must be a TIMESTAMPTZ", type_name(data_type)),
+            format!(
+                "the event time \"{name}\" is a {}, it must be a TIMESTAMPTZ",
+                type_name(data_type)
+            ),
         ));
     }
     Ok(index)

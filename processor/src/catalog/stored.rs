@@ -65,12 +65,19 @@ pub(crate) struct Bounds {
 impl Stored {
     /// An object to be stored.
     pub(crate) fn new(sql: String, order: u64, query: Option<StoredQuery>) -> Self {
-        Self { version: VERSION, sql, order, query }
+        Self {
+            version: VERSION,
+            sql,
+            order,
+            query,
+        }
     }
 
     /// The payload.
     pub(crate) fn encode(&self) -> Bytes {
-        serde_json::to_vec(self).map(Bytes::from).expect("strings and numbers always have a JSON form")
+        serde_json::to_vec(self)
+            .map(Bytes::from)
+            .expect("strings and numbers always have a JSON form")
     }
 
     /// Reads a payload. The error is the reason.
@@ -81,7 +88,9 @@ impl Stored {
         }
         let Versioned { version } = serde_json::from_slice(payload).map_err(|e| e.to_string())?;
         if VERSION < version {
-            return Err(format!("written by a newer release (format {version}, this one reads up to {VERSION})"));
+            return Err(format!(
+                "written by a newer release (format {version}, this one reads up to {VERSION})"
+            ));
         }
         serde_json::from_slice(payload).map_err(|e| e.to_string())
     }
@@ -96,7 +105,10 @@ mod tests {
         let query = StoredQuery {
             id: "a-b".to_owned(),
             generation: 1,
-            bounds: Bounds { start: None, stop: Some(vec![(0, 17)]) },
+            bounds: Bounds {
+                start: None,
+                stop: Some(vec![(0, 17)]),
+            },
             settings: vec![("epoch_interval".to_owned(), "1 s".to_owned())],
             columns: vec![("n".to_owned(), "BIGINT".to_owned())],
             owns: vec!["v".to_owned()],

@@ -12,7 +12,11 @@ use crate::sql::{SourceOptions, StartOption, StopOption};
 
 /// Resolves the options against the topic as it is now. Blocks for the disk where a time is looked up.
 pub(super) fn resolve(options: &SourceOptions, topic: &TopicHandle, committed_only: bool) -> Result<Bounds, SqlError> {
-    let isolation = if committed_only { Isolation::Committed } else { Isolation::Uncommitted };
+    let isolation = if committed_only {
+        Isolation::Committed
+    } else {
+        Isolation::Uncommitted
+    };
     let start = match &options.start {
         StartOption::Earliest => None,
         StartOption::Latest => Some(each(topic, |log| Ok(isolation.bound(&log.marks())))?),
@@ -30,7 +34,12 @@ pub(super) fn resolve(options: &SourceOptions, topic: &TopicHandle, committed_on
             check_partitions(topic, offsets, "stop")?;
             let named = |partition: PartitionId| offsets.iter().find(|(p, _)| *p == partition).map(|(_, o)| *o);
             // A partition that is not named ends where it begins.
-            Some((0..).zip(&topic.partitions).map(|(p, log)| (p, named(p).unwrap_or(log.marks().log_start))).collect())
+            Some(
+                (0..)
+                    .zip(&topic.partitions)
+                    .map(|(p, log)| (p, named(p).unwrap_or(log.marks().log_start)))
+                    .collect(),
+            )
         }
     };
     Ok(Bounds { start, stop })
@@ -40,7 +49,10 @@ fn each(
     topic: &TopicHandle,
     offset: impl Fn(&Arc<Log>) -> Result<Offset, SqlError>,
 ) -> Result<Vec<(PartitionId, Offset)>, SqlError> {
-    (0..).zip(&topic.partitions).map(|(partition, log)| Ok((partition, offset(log)?))).collect()
+    (0..)
+        .zip(&topic.partitions)
+        .map(|(partition, log)| Ok((partition, offset(log)?)))
+        .collect()
 }
 
 /// The first record of that time or later, or the end.
@@ -53,7 +65,10 @@ fn at_time(log: &Arc<Log>, time: TimestampMs, isolation: Isolation) -> Result<Of
 
 fn check_partitions(topic: &TopicHandle, offsets: &[(PartitionId, Offset)], option: &str) -> Result<(), SqlError> {
     let count = topic.partitions.len();
-    match offsets.iter().find(|(p, _)| usize::try_from(*p).is_ok_and(|p| count <= p)) {
+    match offsets
+        .iter()
+        .find(|(p, _)| usize::try_from(*p).is_ok_and(|p| count <= p))
+    {
         Some((partition, _)) => Err(SqlError::invalid_value(format!(
             "option \"{option}\" names partition {partition}, but topic \"{}\" has {count}",
             topic.name

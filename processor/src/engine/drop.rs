@@ -24,7 +24,11 @@ impl Engine {
                 SqlState::WRONG_OBJECT_TYPE,
                 format!("\"{}\" is not a {}", drop.name, drop.kind.words()),
             )
-            .with_hint(format!("it is a {}: use DROP {}", object.kind().words(), object.kind().keywords())));
+            .with_hint(format!(
+                "it is a {}: use DROP {}",
+                object.kind().words(),
+                object.kind().keywords()
+            )));
         }
         let dependents = catalog.dependents(&drop.name);
         if !drop.cascade && !dependents.is_empty() {
@@ -67,6 +71,10 @@ impl Engine {
     }
 
     /// Deletes a state folder, which may not exist.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "deleting blocks for the disk, and nothing waits for its success"
+    )]
     pub(super) async fn remove_state(&self, folder: &str) {
         let path = self.config.state_dir.join(folder);
         let removed = tokio::task::spawn_blocking(move || match std::fs::remove_dir_all(&path) {
@@ -89,7 +97,10 @@ fn missing(drop: &Drop) -> SqlError {
 }
 
 fn depended_on(object: &Object, dependents: &[Arc<Object>]) -> SqlError {
-    let names: Vec<String> = dependents.iter().map(|d| format!("{} \"{}\"", d.kind().words(), d.name)).collect();
+    let names: Vec<String> = dependents
+        .iter()
+        .map(|d| format!("{} \"{}\"", d.kind().words(), d.name))
+        .collect();
     SqlError::new(
         SqlState::DEPENDENT_OBJECTS,
         format!(

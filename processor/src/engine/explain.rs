@@ -19,7 +19,10 @@ impl Engine {
         let lines = match statement {
             Statement::Query(query) => {
                 let plan = self.plan_bounded(sql, *query, params)?;
-                self.execution().explain(plan, verbose).await.map_err(|e| plan_error(&e, sql))?
+                self.execution()
+                    .explain(plan, verbose)
+                    .await
+                    .map_err(|e| plan_error(&e, sql))?
             }
             Statement::CreateMaterializedView(view) => {
                 let mut draft = self.draft_view(sql, &catalog, &view, session)?;

@@ -15,7 +15,6 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use arrow::datatypes::SchemaRef;
-use arrow::record_batch::RecordBatch;
 use datafusion::execution::SendableRecordBatchStream;
 use tokio_util::sync::CancellationToken;
 
@@ -25,7 +24,7 @@ use crate::error::{SqlError, SqlState};
 use crate::plan::error::plan_error;
 use crate::plan::{Mode, Planner, Scope, ViewRows, prepare};
 use crate::ports::{PortError, Ports};
-use crate::query::{Execution, ScanLimits};
+use crate::query::{Execution, ScanLimits, ViewReader};
 use crate::runtime::{QueryHandle, QueryStatus};
 use crate::sql::statement::Statement;
 use crate::sql::{Parameter, SessionSettings, parse};
@@ -33,12 +32,14 @@ use crate::stats::QueryStats;
 
 mod bounds;
 mod create;
+mod draft;
 mod drop;
 mod explain;
 mod query;
 mod restore;
 mod rows;
 mod show;
+mod topics;
 
 #[cfg(test)]
 mod tests;
@@ -199,15 +200,15 @@ impl Engine {
 }
 
 impl ViewRows for Engine {
-    fn rows(&self, view: &str) -> Result<Vec<RecordBatch>, SqlError> {
+    fn reader(&self, view: &str) -> Result<ViewReader, SqlError> {
         let handle = self.running().get(view).cloned();
-        let Some(handle) = handle else {
-            return Err(SqlError::new(SqlState::NOT_IN_STATE, format!("materialized view \"{view}\" does not run"))
-                .with_hint("SHOW QUERIES tells why"));
-        };
-        handle.view_rows().map_err(|e| {
-            SqlError::new(SqlState::NOT_IN_STATE, format!("materialized view \"{view}\" cannot be read: {e}"))
-        })
+        match handle {
+            Some(handle) => Ok(ViewReader::new(view, handle)),
+            None => {
+                let message = format!("materialized view \"{view}\" does not run");
+                Err(SqlError::new(SqlState::NOT_IN_STATE, message).with_hint("SHOW QUERIES tells why"))
+            }
+        }
     }
 }
 

@@ -16,9 +16,16 @@ impl Engine {
         cancel: CancellationToken,
     ) -> Result<StatementResult, SqlError> {
         let plan = self.plan_bounded(sql, query, params)?;
-        let (schema, stream) =
-            self.execution().run(plan, cancel).await.map_err(|e| plan_error(&e, sql))?;
-        Ok(StatementResult::Rows { schema, stream, tag: "SELECT".to_owned() })
+        let (schema, stream) = self
+            .execution()
+            .run(plan, cancel)
+            .await
+            .map_err(|e| plan_error(&e, sql))?;
+        Ok(StatementResult::Rows {
+            schema,
+            stream,
+            tag: "SELECT".to_owned(),
+        })
     }
 
     pub(super) fn plan_bounded(

@@ -38,7 +38,12 @@ impl Engine {
         let sql = &stored.sql;
         let (body, uses) = self.body(sql, stored)?;
         self.change_catalog(|catalog| {
-            catalog.put(Object { name: name.to_owned(), sql: sql.clone(), uses, body });
+            catalog.put(Object {
+                name: name.to_owned(),
+                sql: sql.clone(),
+                uses,
+                body,
+            });
         });
         Ok(())
     }
@@ -73,7 +78,12 @@ impl Engine {
         let query = stored.and_then(|s| s.query.clone());
         let body = Body::broken(&sql, query, reason);
         self.change_catalog(|catalog| {
-            catalog.put(Object { name: name.to_owned(), sql, uses: Vec::new(), body });
+            catalog.put(Object {
+                name: name.to_owned(),
+                sql,
+                uses: Vec::new(),
+                body,
+            });
         });
     }
 
@@ -105,6 +115,9 @@ impl Engine {
         let Ok(entries) = std::fs::read_dir(&self.config.state_dir) else {
             return Vec::new();
         };
-        entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect()
+        entries
+            .flatten()
+            .filter_map(|entry| entry.file_name().into_string().ok())
+            .collect()
     }
 }

@@ -33,9 +33,10 @@ impl Values {
             Self::Text(values) => (DataType::Utf8, Arc::new(StringArray::from(values))),
             Self::Number(values) => (DataType::Int64, Arc::new(Int64Array::from(values))),
             Self::Truth(values) => (DataType::Boolean, Arc::new(BooleanArray::from(values))),
-            Self::Time(values) => {
-                (timestamptz(), Arc::new(TimestampMicrosecondArray::from(values).with_timezone(UTC)))
-            }
+            Self::Time(values) => (
+                timestamptz(),
+                Arc::new(TimestampMicrosecondArray::from(values).with_timezone(UTC)),
+            ),
         }
     }
 }
@@ -51,5 +52,9 @@ pub(super) fn result(tag: &str, columns: Vec<(&str, Values)>) -> Result<Statemen
     let schema = Arc::new(Schema::new(fields));
     let batch = RecordBatch::try_new(schema.clone(), arrays).map_err(|e| SqlError::internal(e.to_string()))?;
     let stream = RecordBatchStreamAdapter::new(schema.clone(), futures::stream::iter([Ok(batch)]));
-    Ok(StatementResult::Rows { schema, stream: Box::pin(stream), tag: tag.to_owned() })
+    Ok(StatementResult::Rows {
+        schema,
+        stream: Box::pin(stream),
+        tag: tag.to_owned(),
+    })
 }

@@ -4,9 +4,9 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BinaryBuilder, BooleanBuilder, Date32Builder, Decimal128Builder, Float32Builder,
-    Float64Builder, Int16Builder, Int32Builder, Int64Builder, ListBuilder, StringBuilder,
-    StructBuilder, Time64MicrosecondBuilder, TimestampMicrosecondBuilder,
+    ArrayRef, BinaryBuilder, BooleanBuilder, Date32Builder, Decimal128Builder, Float32Builder, Float64Builder,
+    Int16Builder, Int32Builder, Int64Builder, ListBuilder, StringBuilder, StructBuilder, Time64MicrosecondBuilder,
+    TimestampMicrosecondBuilder,
 };
 use arrow::datatypes::{DataType, Field, FieldRef, TimeUnit};
 use arrow::error::ArrowError;
@@ -61,19 +61,16 @@ impl ColumnBuilder {
             DataType::Int64 => Self::Int64(Int64Builder::with_capacity(rows)),
             DataType::Float32 => Self::Float32(Float32Builder::with_capacity(rows)),
             DataType::Float64 => Self::Float64(Float64Builder::with_capacity(rows)),
-            DataType::Decimal128(precision, scale) => Self::Decimal(
-                Decimal128Builder::with_capacity(rows)
-                    .with_precision_and_scale(*precision, *scale)?,
-            ),
+            DataType::Decimal128(precision, scale) => {
+                Self::Decimal(Decimal128Builder::with_capacity(rows).with_precision_and_scale(*precision, *scale)?)
+            }
             DataType::Utf8 => Self::Text(StringBuilder::with_capacity(rows, rows * 16)),
             DataType::Binary => Self::Bytes(BinaryBuilder::with_capacity(rows, rows * 16)),
             DataType::Date32 => Self::Date(Date32Builder::with_capacity(rows)),
-            DataType::Time64(TimeUnit::Microsecond) => {
-                Self::Time(Time64MicrosecondBuilder::with_capacity(rows))
+            DataType::Time64(TimeUnit::Microsecond) => Self::Time(Time64MicrosecondBuilder::with_capacity(rows)),
+            DataType::Timestamp(TimeUnit::Microsecond, zone) => {
+                Self::Timestamp(TimestampMicrosecondBuilder::with_capacity(rows).with_timezone_opt(zone.clone()))
             }
-            DataType::Timestamp(TimeUnit::Microsecond, zone) => Self::Timestamp(
-                TimestampMicrosecondBuilder::with_capacity(rows).with_timezone_opt(zone.clone()),
-            ),
             DataType::List(item) => Self::Headers(headers_builder(item)),
             other => {
                 return Err(ArrowError::NotYetImplemented(format!(
@@ -195,10 +192,8 @@ fn headers_builder(item: &FieldRef) -> ListBuilder<StructBuilder> {
         DataType::Struct(fields) => fields.clone(),
         _ => header_fields(),
     };
-    let builders: Vec<Box<dyn arrow::array::ArrayBuilder>> = vec![
-        Box::new(StringBuilder::new()),
-        Box::new(BinaryBuilder::new()),
-    ];
+    let builders: Vec<Box<dyn arrow::array::ArrayBuilder>> =
+        vec![Box::new(StringBuilder::new()), Box::new(BinaryBuilder::new())];
     ListBuilder::new(StructBuilder::new(fields.clone(), builders)).with_field(Field::new(
         item.name(),
         DataType::Struct(fields),

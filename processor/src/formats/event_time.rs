@@ -25,25 +25,17 @@ impl EventTimeCheck {
     }
 
     /// Checks an event time (microseconds) against its record's timestamp (milliseconds, -1 where it has none).
-    pub(super) fn check(
-        self,
-        event_time_us: Option<i64>,
-        record_ms: TimestampMs,
-    ) -> Result<(), BadRecord> {
+    pub(super) fn check(self, event_time_us: Option<i64>, record_ms: TimestampMs) -> Result<(), BadRecord> {
         let Some(time) = event_time_us else {
             return Err(BadRecord::new("event time is NULL"));
         };
         if !(0..=LAST_EVENT_TIME_US).contains(&time) {
-            return Err(BadRecord::new(
-                "event time is outside of the years 1970 to 9999",
-            ));
+            return Err(BadRecord::new("event time is outside of the years 1970 to 9999"));
         }
         if record_ms < 0 {
             return Ok(());
         }
-        let latest = record_ms
-            .saturating_mul(1000)
-            .saturating_add(self.max_future_us);
+        let latest = record_ms.saturating_mul(1000).saturating_add(self.max_future_us);
         if time > latest {
             return Err(BadRecord::new(
                 "event time lies more than max_future beyond the record's timestamp",

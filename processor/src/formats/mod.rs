@@ -47,9 +47,7 @@ pub struct BadRecord {
 impl BadRecord {
     /// A bad record with this reason.
     pub fn new(reason: impl Into<String>) -> Self {
-        Self {
-            reason: reason.into(),
-        }
+        Self { reason: reason.into() }
     }
 }
 
@@ -72,11 +70,7 @@ impl SourceDecoder {
 
     /// Decodes one record. After an error nothing of the record is in the batch; the policy that says what to do with
     /// it (fail, skip, dead letter) is the caller's. `ON ERROR NULL` is applied here.
-    pub fn push(
-        &mut self,
-        origin: RecordOrigin,
-        record: &Record<'_>,
-    ) -> Result<Decoded, BadRecord> {
+    pub fn push(&mut self, origin: RecordOrigin, record: &Record<'_>) -> Result<Decoded, BadRecord> {
         self.rows.push(origin, record)
     }
 

@@ -8,12 +8,7 @@ use super::columns::{Cell, ColumnBuilder};
 use crate::plan::graph::SourceColumn;
 
 /// Appends the metadata column `column` of a record. Fields of the value are not its business.
-pub(super) fn append(
-    builder: &mut ColumnBuilder,
-    column: &SourceColumn,
-    origin: RecordOrigin,
-    record: &Record<'_>,
-) {
+pub(super) fn append(builder: &mut ColumnBuilder, column: &SourceColumn, origin: RecordOrigin, record: &Record<'_>) {
     match column {
         SourceColumn::Key => append_optional(builder, record.key),
         SourceColumn::Value => append_optional(builder, record.value),

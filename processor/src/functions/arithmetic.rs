@@ -17,8 +17,8 @@ use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{
-    BinaryExpr, ColumnarValue, Expr, ExprSchemable, LogicalPlan, Operator, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl,
-    Signature, Volatility,
+    BinaryExpr, ColumnarValue, Expr, ExprSchemable, LogicalPlan, Operator, ScalarFunctionArgs, ScalarUDF,
+    ScalarUDFImpl, Signature, Volatility,
 };
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::physical_expr_common::datum::apply;
@@ -148,8 +148,16 @@ impl Checked {
 fn divide(left: &dyn Datum, right: &dyn Datum) -> Result<ArrayRef, ArrowError> {
     let quotient = numeric::div(left, right)?;
     let suspicious = match quotient.data_type() {
-        DataType::Float64 => quotient.as_primitive::<Float64Type>().iter().flatten().any(|v| !v.is_finite()),
-        DataType::Float32 => quotient.as_primitive::<Float32Type>().iter().flatten().any(|v| !v.is_finite()),
+        DataType::Float64 => quotient
+            .as_primitive::<Float64Type>()
+            .iter()
+            .flatten()
+            .any(|v| !v.is_finite()),
+        DataType::Float32 => quotient
+            .as_primitive::<Float32Type>()
+            .iter()
+            .flatten()
+            .any(|v| !v.is_finite()),
         _ => false,
     };
     if suspicious && divides_by_zero(left, right) {
@@ -201,4 +209,3 @@ impl ScalarUDFImpl for CheckedFunction {
         apply(&left, &right, self.operator.kernel())
     }
 }
-

@@ -63,7 +63,11 @@ impl ScalarUDFImpl for JsonGet {
             DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View | DataType::Null => DataType::Utf8,
             other => return plan_err!("operator does not exist: {other} {} key", self.operator()),
         };
-        let path = if path.is_integer() { DataType::Int64 } else { DataType::Utf8 };
+        let path = if path.is_integer() {
+            DataType::Int64
+        } else {
+            DataType::Utf8
+        };
         Ok(vec![json, path])
     }
 

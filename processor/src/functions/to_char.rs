@@ -19,7 +19,9 @@ pub(super) struct ToChar {
 
 impl ToChar {
     pub(super) fn new() -> Self {
-        Self { signature: Signature::user_defined(Volatility::Immutable) }
+        Self {
+            signature: Signature::user_defined(Volatility::Immutable),
+        }
     }
 }
 
@@ -56,7 +58,10 @@ impl ScalarUDFImpl for ToChar {
         let [value, pattern] = datafusion::common::utils::take_function_args(self.name(), args.args)?;
         let values = value.into_array(args.number_rows)?;
         let patterns = pattern.into_array(args.number_rows)?;
-        let (values, patterns) = (values.as_primitive::<TimestampMicrosecondType>(), patterns.as_string::<i32>());
+        let (values, patterns) = (
+            values.as_primitive::<TimestampMicrosecondType>(),
+            patterns.as_string::<i32>(),
+        );
         let mut out = StringBuilder::new();
         let mut text = String::new();
         let mut last: Option<(&str, Vec<Piece<'_>>)> = None;
@@ -86,7 +91,11 @@ enum Piece<'a> {
     /// Characters that stand for themselves.
     Text(&'a str),
     /// A field of the time. `fill` is false after `FM`: no padding.
-    Field { name: &'static str, written: &'a str, fill: bool },
+    Field {
+        name: &'static str,
+        written: &'a str,
+        fill: bool,
+    },
 }
 
 /// Fields, longest first where one is the beginning of another.
@@ -113,7 +122,11 @@ fn compile(pattern: &str) -> Vec<Piece<'_>> {
         }
         match FIELDS.iter().find(|name| starts_with(rest, name)) {
             Some(name) => {
-                pieces.push(Piece::Field { name, written: &rest[..name.len()], fill });
+                pieces.push(Piece::Field {
+                    name,
+                    written: &rest[..name.len()],
+                    fill,
+                });
                 rest = &rest[name.len()..];
                 fill = true;
             }
@@ -127,7 +140,8 @@ fn compile(pattern: &str) -> Vec<Piece<'_>> {
 }
 
 fn starts_with(text: &str, name: &str) -> bool {
-    text.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name))
+    text.get(..name.len())
+        .is_some_and(|start| start.eq_ignore_ascii_case(name))
 }
 
 impl Piece<'_> {
@@ -153,10 +167,28 @@ impl Piece<'_> {
 /// Fields that are words.
 fn word(name: &str, time: &DateTime<Utc>) -> Option<&'static str> {
     const MONTHS: [&str; 12] = [
-        "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
+        "January",
+        "February",
+        "March",
+        "April",
+        "May",
+        "June",
+        "July",
+        "August",
+        "September",
+        "October",
+        "November",
         "December",
     ];
-    const DAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
+    const DAYS: [&str; 7] = [
+        "Sunday",
+        "Monday",
+        "Tuesday",
+        "Wednesday",
+        "Thursday",
+        "Friday",
+        "Saturday",
+    ];
     let month = MONTHS[time.month0() as usize % 12];
     let day = DAYS[time.weekday().num_days_from_sunday() as usize % 7];
     Some(match name {
@@ -247,7 +279,10 @@ mod tests {
     #[test]
     fn patterns_as_postgres_writes_them() {
         assert_eq!(formatted("YYYY-MM-DD HH24:MI:SS.MS"), "2026-01-02 03:04:05.678");
-        assert_eq!(formatted("YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\""), "2026-01-02T03:04:05.678901Z");
+        assert_eq!(
+            formatted("YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\""),
+            "2026-01-02T03:04:05.678901Z"
+        );
         assert_eq!(formatted("FMDD Mon YY, FMHH12 AM"), "2 Jan 26, 3 AM");
         assert_eq!(formatted("Day|FMDay|DY|dy"), "Friday   |Friday|FRI|fri");
         assert_eq!(formatted("MONTH|month|FMMonth"), "JANUARY  |january  |January");

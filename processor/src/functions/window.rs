@@ -27,7 +27,9 @@ impl WindowShape {
     /// Start of the latest window that holds `time`, if it fits a timestamp.
     fn last_start(self, time: i64) -> Option<i64> {
         let shifted = time.checked_sub(self.offset_us)?;
-        shifted.checked_sub(shifted.rem_euclid(self.slide_us))?.checked_add(self.offset_us)
+        shifted
+            .checked_sub(shifted.rem_euclid(self.slide_us))?
+            .checked_add(self.offset_us)
     }
 
     /// Starts of all windows that hold `time`, earliest first.
@@ -94,7 +96,11 @@ pub(crate) fn start_of_end(end: Expr, shape: WindowShape) -> Expr {
 
 fn call(bound: Bound, time: Expr, shape: WindowShape) -> Expr {
     let signature = Signature::any(1, Volatility::Immutable);
-    let function = ScalarUDF::from(WindowBound { bound, shape, signature });
+    let function = ScalarUDF::from(WindowBound {
+        bound,
+        shape,
+        signature,
+    });
     Expr::ScalarFunction(ScalarFunction::new_udf(Arc::new(function), vec![time]))
 }
 
@@ -123,7 +129,10 @@ impl ScalarUDFImpl for WindowBound {
         let [time] = datafusion::common::utils::take_function_args(self.name(), args.args)?;
         let array = time.into_array(args.number_rows)?;
         let DataType::Timestamp(TimeUnit::Microsecond, zone) = array.data_type() else {
-            return Err(DataFusionError::Internal(format!("a window over {}", array.data_type())));
+            return Err(DataFusionError::Internal(format!(
+                "a window over {}",
+                array.data_type()
+            )));
         };
         let zone = zone.clone();
         let times = array.as_primitive::<TimestampMicrosecondType>();
@@ -170,7 +179,11 @@ mod tests {
 
     #[test]
     fn windows_floor_before_1970_and_hold_their_start() {
-        let tumble = WindowShape { slide_us: 10, size_us: 10, offset_us: 0 };
+        let tumble = WindowShape {
+            slide_us: 10,
+            size_us: 10,
+            offset_us: 0,
+        };
         assert_eq!(tumble.last_start(0), Some(0));
         assert_eq!(tumble.last_start(9), Some(0));
         assert_eq!(tumble.last_start(10), Some(10));
@@ -182,10 +195,18 @@ mod tests {
 
     #[test]
     fn hops_of_any_slide_and_size() {
-        let hop = WindowShape { slide_us: 4, size_us: 10, offset_us: 0 };
+        let hop = WindowShape {
+            slide_us: 4,
+            size_us: 10,
+            offset_us: 0,
+        };
         assert_eq!(hop.starts(8), vec![0, 4, 8]);
         assert_eq!(hop.starts(10), vec![4, 8]);
-        let sparse = WindowShape { slide_us: 10, size_us: 4, offset_us: 0 };
+        let sparse = WindowShape {
+            slide_us: 10,
+            size_us: 4,
+            offset_us: 0,
+        };
         assert_eq!(sparse.starts(3), vec![0]);
         assert!(sparse.starts(4).is_empty());
     }

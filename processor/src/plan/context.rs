@@ -5,9 +5,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, SchemaRef};
-use arrow::record_batch::RecordBatch;
 use datafusion::catalog::TableProvider;
-use datafusion::catalog::view::ViewTable;
+use datafusion::catalog::view::ViewTable as InlinedView;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::{DataFusionError, Result as PlanResult, TableReference};
 use datafusion::datasource::provider_as_source;
@@ -23,7 +22,7 @@ use super::windows::WindowRelations;
 use crate::catalog::{Body, Catalog, Object, Relation, RunningQuery, topic_relation, view_relation};
 use crate::error::{SqlError, SqlState};
 use crate::ports::Topics;
-use crate::query::{ScanLimits, TopicTable, view_table};
+use crate::query::{ScanLimits, TopicTable, ViewReader, ViewTable};
 use crate::sql::types::Types;
 
 /// Views within views; more is a chain that nobody wrote by hand.
@@ -44,8 +43,8 @@ pub(crate) struct Scope<'a> {
 
 /// Reads materialized views.
 pub(crate) trait ViewRows {
-    /// The rows of a materialized view with a key, at its last committed epoch; an error where the view cannot be read.
-    fn rows(&self, view: &str) -> Result<Vec<RecordBatch>, SqlError>;
+    /// A reader of a materialized view with a key; an error where the view does not run.
+    fn reader(&self, view: &str) -> Result<ViewReader, SqlError>;
 }
 
 /// What a plan is for.
@@ -125,14 +124,17 @@ impl<'a> PlanContext<'a> {
         if self.mode == Mode::Streaming {
             return self.inline(object, &view.query.query, &view.columns);
         }
-        let rows = self.scope.views.rows(&object.name).map_err(external)?;
-        view_table(output.schema.clone(), rows)
+        let reader = self.scope.views.reader(&object.name).map_err(external)?;
+        Ok(Arc::new(ViewTable::new(output.schema.clone(), reader)))
     }
 
     /// The plan of a view's query in place of the view.
     fn inline(&self, object: &Object, query: &Query, columns: &[String]) -> PlanResult<Arc<dyn TableProvider>> {
         if VIEW_DEPTH_MAX <= self.depth {
-            let error = SqlError::new(SqlState::TOO_COMPLEX, format!("views are nested more than {VIEW_DEPTH_MAX} deep"));
+            let error = SqlError::new(
+                SqlState::TOO_COMPLEX,
+                format!("views are nested more than {VIEW_DEPTH_MAX} deep"),
+            );
             return Err(external(error));
         }
         let mut query = query.clone();
@@ -141,15 +143,21 @@ impl<'a> PlanContext<'a> {
             depth: self.depth + 1,
             ..Self::new(self.planner, self.scope, self.mode, mentions)
         };
-        let plan = inner.planner().sql_statement_to_plan(SqlStatement::Query(Box::new(query)))?;
+        let plan = inner
+            .planner()
+            .sql_statement_to_plan(SqlStatement::Query(Box::new(query)))?;
         self.used.borrow_mut().extend(inner.used());
         let plan = rename(plan, columns)?;
-        Ok(Arc::new(ViewTable::new(plan, Some(object.sql.clone()))))
+        Ok(Arc::new(InlinedView::new(plan, Some(object.sql.clone()))))
     }
 
     fn missing(&self, name: &str) -> DataFusionError {
         let topics = self.scope.topics.list();
-        let known = self.scope.catalog.names().chain(topics.iter().filter(|t| !t.internal).map(|t| t.name.as_ref()));
+        let known = self
+            .scope
+            .catalog
+            .names()
+            .chain(topics.iter().filter(|t| !t.internal).map(|t| t.name.as_ref()));
         let near = crate::sql::nearest(name, known).map(|near| format!("did you mean \"{near}\"?"));
         let error = SqlError::undefined_table(name);
         external(match near {
@@ -170,8 +178,9 @@ impl ContextProvider for PlanContext<'_> {
             TableReference::Bare { table } => table.as_ref(),
             TableReference::Partial { schema, table } if schema.as_ref() == "public" => table.as_ref(),
             other => {
-                let error = SqlError::undefined_table(&other.to_string())
-                    .with_hint("there are no schemas; a name with dots must be quoted as a whole, such as \"my.topic\"");
+                let error = SqlError::undefined_table(&other.to_string()).with_hint(
+                    "there are no schemas; a name with dots must be quoted as a whole, such as \"my.topic\"",
+                );
                 return Err(external(error));
             }
         };

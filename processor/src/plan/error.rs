@@ -51,9 +51,10 @@ fn translate(error: &DataFusionError) -> SqlError {
 fn translate_arrow(error: &ArrowError) -> SqlError {
     match error {
         ArrowError::DivideByZero => SqlError::new(SqlState::DIVISION_BY_ZERO, "division by zero"),
-        ArrowError::ArithmeticOverflow(text) => {
-            SqlError::new(SqlState::NUMERIC_OUT_OF_RANGE, format!("value out of range: {}", lower_first(text)))
-        }
+        ArrowError::ArithmeticOverflow(text) => SqlError::new(
+            SqlState::NUMERIC_OUT_OF_RANGE,
+            format!("value out of range: {}", lower_first(text)),
+        ),
         ArrowError::CastError(text) => by_text(text, SqlState::INVALID_TEXT),
         ArrowError::ParseError(text) => SqlError::new(SqlState::INVALID_TEXT, lower_first(text)),
         ArrowError::NotYetImplemented(text) => SqlError::unsupported(lower_first(text)),
@@ -84,12 +85,16 @@ fn translate_schema(error: &SchemaError) -> SqlError {
                 None => error,
             }
         }
-        SchemaError::AmbiguousReference { field } => {
-            SqlError::new(SqlState::AMBIGUOUS_COLUMN, format!("column reference \"{}\" is ambiguous", field.name))
-        }
+        SchemaError::AmbiguousReference { field } => SqlError::new(
+            SqlState::AMBIGUOUS_COLUMN,
+            format!("column reference \"{}\" is ambiguous", field.name),
+        ),
         SchemaError::DuplicateQualifiedField { name, .. } | SchemaError::DuplicateUnqualifiedField { name } => {
-            SqlError::new(SqlState::DUPLICATE_COLUMN, format!("column \"{name}\" specified more than once"))
-                .with_hint("give one of them another name with AS")
+            SqlError::new(
+                SqlState::DUPLICATE_COLUMN,
+                format!("column \"{name}\" specified more than once"),
+            )
+            .with_hint("give one of them another name with AS")
         }
     }
 }
@@ -99,7 +104,10 @@ const TEXTS: &[(&str, SqlState)] = &[
     ("Invalid function", SqlState::UNDEFINED_FUNCTION),
     ("No function matches", SqlState::UNDEFINED_FUNCTION),
     ("does not exist", SqlState::UNDEFINED_FUNCTION),
-    ("Projections require unique expression names", SqlState::DUPLICATE_COLUMN),
+    (
+        "Projections require unique expression names",
+        SqlState::DUPLICATE_COLUMN,
+    ),
     ("must appear in the GROUP BY clause", SqlState::GROUPING_ERROR),
     ("must be in GROUP BY", SqlState::GROUPING_ERROR),
     ("could not be resolved from available columns", SqlState::GROUPING_ERROR),
@@ -125,7 +133,10 @@ const TEXTS: &[(&str, SqlState)] = &[
 ];
 
 fn by_text(text: &str, otherwise: SqlState) -> SqlError {
-    let code = TEXTS.iter().find(|(part, _)| text.contains(part)).map_or(otherwise, |(_, code)| *code);
+    let code = TEXTS
+        .iter()
+        .find(|(part, _)| text.contains(part))
+        .map_or(otherwise, |(_, code)| *code);
     SqlError::new(code, first_line(text))
 }
 
@@ -152,10 +163,26 @@ mod tests {
     fn kinds_of_errors_have_their_sqlstate() {
         let state = |error: DataFusionError| stream_error(&error).code.0;
         assert_eq!(state(DataFusionError::from(ArrowError::DivideByZero)), "22012");
-        assert_eq!(state(DataFusionError::from(ArrowError::ArithmeticOverflow("x".into()))), "22003");
-        assert_eq!(state(DataFusionError::External(Box::new(SqlError::undefined_table("x")))), "42P01");
+        assert_eq!(
+            state(DataFusionError::from(ArrowError::ArithmeticOverflow("x".into()))),
+            "22003"
+        );
+        assert_eq!(
+            state(DataFusionError::External(Box::new(SqlError::undefined_table("x")))),
+            "42P01"
+        );
         assert_eq!(state(DataFusionError::ResourcesExhausted("x".into())), "53200");
-        assert_eq!(state(DataFusionError::Shared(std::sync::Arc::new(DataFusionError::NotImplemented("x".into())))), "0A000");
-        assert_eq!(state(DataFusionError::Plan("Invalid function 'foo'.\nDid you mean 'bar'?".into())), "42883");
+        assert_eq!(
+            state(DataFusionError::Shared(std::sync::Arc::new(
+                DataFusionError::NotImplemented("x".into())
+            ))),
+            "0A000"
+        );
+        assert_eq!(
+            state(DataFusionError::Plan(
+                "Invalid function 'foo'.\nDid you mean 'bar'?".into()
+            )),
+            "42883"
+        );
     }
 }

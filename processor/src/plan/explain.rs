@@ -21,12 +21,22 @@ use crate::sql::types::type_name;
 /// The lines of the explanation.
 pub(crate) fn explain(planned: &Planned, verbose: bool) -> Vec<String> {
     let plan = &planned.plan;
-    let mut lines = Lines { lines: Vec::new(), depth: 0 };
+    let mut lines = Lines {
+        lines: Vec::new(),
+        depth: 0,
+    };
     let changes = if planned.append_only { "append" } else { "upsert" };
     output(&mut lines, &plan.output, changes, verbose);
-    let aggregate = plan.stages.iter().position(|stage| matches!(stage, Stage::Aggregate(_)));
+    let aggregate = plan
+        .stages
+        .iter()
+        .position(|stage| matches!(stage, Stage::Aggregate(_)));
     for (index, stage) in plan.stages.iter().enumerate().rev() {
-        let kind = if aggregate.is_some_and(|at| at <= index) { changes } else { "append" };
+        let kind = if aggregate.is_some_and(|at| at <= index) {
+            changes
+        } else {
+            "append"
+        };
         lines.depth += 1;
         self::stage(&mut lines, stage, plan, kind, verbose);
     }
@@ -59,14 +69,26 @@ fn output(lines: &mut Lines, output: &OutputPlan, changes: &str, verbose: bool) 
         OutputTarget::Topic { topic } => format!("Sink {} to topic \"{topic}\"", output.name),
         OutputTarget::Blackhole => format!("Sink {} to nowhere", output.name),
     };
-    let key: Vec<&str> = output.key.iter().map(|index| output.schema.field(*index).name().as_str()).collect();
-    let key = if key.is_empty() { "no key".to_owned() } else { format!("key: {}", key.join(", ")) };
+    let key: Vec<&str> = output
+        .key
+        .iter()
+        .map(|index| output.schema.field(*index).name().as_str())
+        .collect();
+    let key = if key.is_empty() {
+        "no key".to_owned()
+    } else {
+        format!("key: {}", key.join(", "))
+    };
     lines.operator(format!("{target} [{changes}, {key}]"));
     if !verbose {
         return;
     }
-    let columns: Vec<String> =
-        output.schema.fields().iter().map(|f| format!("{} {}", f.name(), type_name(f.data_type()))).collect();
+    let columns: Vec<String> = output
+        .schema
+        .fields()
+        .iter()
+        .map(|f| format!("{} {}", f.name(), type_name(f.data_type())))
+        .collect();
     lines.detail("columns", columns.join(", "));
     lines.detail("parallelism", 1);
     if matches!(output.target, OutputTarget::View { .. }) && !output.key.is_empty() {
@@ -100,7 +122,11 @@ fn aggregate(lines: &mut Lines, aggregate: &AggregatePlan, plan: &StreamPlan, ch
     let keys: Vec<String> = aggregate.keys.iter().map(sql).collect();
     let mut text = String::from("Aggregate");
     if let Some(window) = &aggregate.window {
-        let shape = WindowShape { slide_us: window.slide_us, size_us: window.size_us, offset_us: window.offset_us };
+        let shape = WindowShape {
+            slide_us: window.slide_us,
+            size_us: window.size_us,
+            offset_us: window.offset_us,
+        };
         text.push_str(&format!(" {} over {}", describe(shape), sql(&window.time)));
     }
     if !keys.is_empty() {
@@ -113,7 +139,11 @@ fn aggregate(lines: &mut Lines, aggregate: &AggregatePlan, plan: &StreamPlan, ch
     if !verbose {
         return;
     }
-    let by = if aggregate.window.is_some() { "window and key, freed when the window closes" } else { "key" };
+    let by = if aggregate.window.is_some() {
+        "window and key, freed when the window closes"
+    } else {
+        "key"
+    };
     lines.detail("state", format!("one entry per {by}"));
     match &plan.late_topic {
         Some(topic) => lines.detail("late rows", format!("to topic \"{topic}\"")),
@@ -143,7 +173,14 @@ fn source(lines: &mut Lines, source: &SourcePlan, verbose: bool) {
     lines.detail("idle timeout", duration(source.idle_timeout));
     lines.detail("max future", duration(source.max_future));
     lines.detail("on error", policy_words(&source.on_error));
-    lines.detail("isolation", if source.committed_only { "read_committed" } else { "read_uncommitted" });
+    lines.detail(
+        "isolation",
+        if source.committed_only {
+            "read_committed"
+        } else {
+            "read_uncommitted"
+        },
+    );
     match &source.start {
         StartAt::Earliest => lines.detail("start", "earliest"),
         StartAt::Offsets(offsets) => lines.detail("start", self::offsets(offsets)),
@@ -165,19 +202,29 @@ fn call(call: &AggregateCall) -> String {
         AggregateFunction::Max => ("max", ""),
     };
     let argument = call.argument.as_ref().map_or("*".to_owned(), sql);
-    let filter = call.filter.as_ref().map(|f| format!(" FILTER (WHERE {})", sql(f))).unwrap_or_default();
+    let filter = call
+        .filter
+        .as_ref()
+        .map(|f| format!(" FILTER (WHERE {})", sql(f)))
+        .unwrap_or_default();
     format!("{name}({distinct}{argument}){filter}")
 }
 
 fn emission(emit: Emit) -> String {
-    let update = emit.on_update.map(|every| format!("on update every {}", duration(every)));
+    let update = emit
+        .on_update
+        .map(|every| format!("on update every {}", duration(every)));
     let close = emit.on_close.then(|| "on window close".to_owned());
     let parts: Vec<String> = update.into_iter().chain(close).collect();
     format!("emit {}", parts.join(" and "))
 }
 
 fn offsets(offsets: &[(i32, i64)]) -> String {
-    offsets.iter().map(|(partition, offset)| format!("{partition}:{offset}")).collect::<Vec<_>>().join(",")
+    offsets
+        .iter()
+        .map(|(partition, offset)| format!("{partition}:{offset}"))
+        .collect::<Vec<_>>()
+        .join(",")
 }
 
 fn duration(duration: Duration) -> String {

@@ -205,7 +205,7 @@ pub enum AggregateFunction {
     Max,
 }
 
-/// When results leave the query.
+/// When results leave the query. One without an aggregate has neither: its rows leave as they come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Emit {
     /// Final rows when a window closes.

@@ -31,7 +31,8 @@ pub(super) fn analyze(planner: &Planner, plan: LogicalPlan) -> PlanResult<Logica
 pub(super) fn analyze_expression(planner: &Planner, plan: LogicalPlan) -> PlanResult<Expr> {
     refuse_expressions(&plan)?;
     let plan = coerce(planner, plan)?;
-    let plan = Optimizer::with_rules(vec![Arc::new(SimplifyExpressions::new())]).optimize(plan, planner.state(), |_, _| {})?;
+    let plan =
+        Optimizer::with_rules(vec![Arc::new(SimplifyExpressions::new())]).optimize(plan, planner.state(), |_, _| {})?;
     match plan.expressions().pop() {
         Some(expr) => Ok(expr.unalias_nested().data),
         None => Err(external(SqlError::internal("an expression that is gone"))),

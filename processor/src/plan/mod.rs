@@ -30,7 +30,6 @@ pub(crate) use names::prepare;
 pub(crate) use physical::{Planned, StreamRequest, plan_stream, rename};
 pub(crate) use windows::lower_windows;
 
-
 /// DataFusion, set up for our SQL: functions, types, rules. One per engine; cheap to share.
 #[derive(Debug, Clone)]
 pub(crate) struct Planner {
@@ -72,7 +71,9 @@ impl Planner {
         mentions_metadata: bool,
     ) -> PlanResult<(LogicalPlan, Vec<String>)> {
         let context = context::PlanContext::new(self, scope, mode, mentions_metadata);
-        let plan = context.planner().sql_statement_to_plan(SqlStatement::Query(Box::new(query.clone())))?;
+        let plan = context
+            .planner()
+            .sql_statement_to_plan(SqlStatement::Query(Box::new(query.clone())))?;
         Ok((plan, context.used()))
     }
 }
@@ -86,14 +87,21 @@ pub(crate) fn watermark_expression(
     schema: &DFSchema,
 ) -> PlanResult<Expr> {
     let context = context::PlanContext::new(planner, scope, Mode::Streaming, true);
-    let expr = context.planner().sql_to_expr(expression.clone(), schema, &mut PlannerContext::new())?;
-    let table = LogicalPlan::EmptyRelation(EmptyRelation { produce_one_row: false, schema: Arc::new(schema.clone()) });
+    let expr = context
+        .planner()
+        .sql_to_expr(expression.clone(), schema, &mut PlannerContext::new())?;
+    let table = LogicalPlan::EmptyRelation(EmptyRelation {
+        produce_one_row: false,
+        schema: Arc::new(schema.clone()),
+    });
     let plan = LogicalPlanBuilder::from(table).project([expr])?.build()?;
     logical::analyze_expression(planner, plan)
 }
 
 fn session_config() -> SessionConfig {
-    let mut config = SessionConfig::new().with_information_schema(false).with_create_default_catalog_and_schema(false);
+    let mut config = SessionConfig::new()
+        .with_information_schema(false)
+        .with_create_default_catalog_and_schema(false);
     let options = config.options_mut();
     options.execution.time_zone = Some(UTC.to_owned());
     options.sql_parser.parse_float_as_decimal = true;

@@ -6,23 +6,29 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, ExcludeSelectItem, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident,
-    ObjectName, ObjectNamePart, OrderBy, OrderByKind, Query, Select, SelectItem, SelectItemQualifiedWildcardKind, SetExpr,
-    TableAlias, TableFactor,
-    Value, ValueWithSpan, VisitMut, VisitorMut, WildcardAdditionalOptions,
+    ObjectName, ObjectNamePart, OrderBy, OrderByKind, Query, Select, SelectItem, SelectItemQualifiedWildcardKind,
+    SetExpr, TableAlias, TableFactor, Value, ValueWithSpan, VisitMut, VisitorMut, WildcardAdditionalOptions,
 };
 
 use crate::catalog::{Body, Catalog, METADATA_COLUMNS, is_metadata};
 use crate::error::{SqlError, SqlState};
-use crate::sql::parser::normalize;
 use crate::sql::Parameter;
+use crate::sql::parser::normalize;
 
 /// Prepares a query. True when it mentions a metadata column, which must then be planned.
 pub(crate) fn prepare(query: &mut Query, catalog: &Catalog, parameters: &[Parameter]) -> Result<bool, SqlError> {
-    let mut survey = Survey { parameters, mentions_metadata: false, cte_names: HashSet::new() };
+    let mut survey = Survey {
+        parameters,
+        mentions_metadata: false,
+        cte_names: HashSet::new(),
+    };
     if let ControlFlow::Break(error) = query.visit(&mut survey) {
         return Err(error);
     }
-    let mut names = Names { catalog, survey: &survey };
+    let mut names = Names {
+        catalog,
+        survey: &survey,
+    };
     if let ControlFlow::Break(error) = query.visit(&mut names) {
         return Err(error);
     }
@@ -75,8 +81,10 @@ fn parameter(name: &str, parameters: &[Parameter]) -> Result<Value, SqlError> {
     let number = name.strip_prefix('$').and_then(|n| n.parse::<usize>().ok());
     let value = number.and_then(|n| n.checked_sub(1)).and_then(|at| parameters.get(at));
     let Some(value) = value else {
-        return Err(SqlError::new(SqlState::UNDEFINED_PARAMETER, format!("there is no parameter {name}"))
-            .with_hint(format!("{} parameters were given", parameters.len())));
+        return Err(
+            SqlError::new(SqlState::UNDEFINED_PARAMETER, format!("there is no parameter {name}"))
+                .with_hint(format!("{} parameters were given", parameters.len())),
+        );
     };
     value.to_scalar()?;
     Ok(match value {
@@ -103,7 +111,10 @@ impl VisitorMut for Names<'_> {
         let named = name_columns(&mut select.projection);
         // ORDER BY of a DISTINCT must be by result columns: what was an expression has a name now.
         if select.distinct.is_some()
-            && let Some(OrderBy { kind: OrderByKind::Expressions(order), .. }) = &mut query.order_by
+            && let Some(OrderBy {
+                kind: OrderByKind::Expressions(order),
+                ..
+            }) = &mut query.order_by
         {
             for item in order {
                 if let Some((_, name)) = named.iter().find(|(expr, _)| *expr == item.expr) {
@@ -147,11 +158,16 @@ impl Names<'_> {
         let mut items = Vec::with_capacity(select.projection.len());
         for item in std::mem::take(&mut select.projection) {
             match item {
-                SelectItem::Wildcard(options) if relations.len() == 1 => items.push(SelectItem::Wildcard(exclude(options))),
+                SelectItem::Wildcard(options) if relations.len() == 1 => {
+                    items.push(SelectItem::Wildcard(exclude(options)))
+                }
                 SelectItem::Wildcard(_) => items.extend(expand(&relations)?),
                 SelectItem::QualifiedWildcard(kind, options) => {
                     let hides = relations.iter().any(|r| r.hides && r.is(&kind));
-                    items.push(SelectItem::QualifiedWildcard(kind, if hides { exclude(options) } else { options }));
+                    items.push(SelectItem::QualifiedWildcard(
+                        kind,
+                        if hides { exclude(options) } else { options },
+                    ));
                 }
                 other => items.push(other),
             }
@@ -166,7 +182,10 @@ impl Names<'_> {
                 None => (single(name).cloned(), alias),
                 Some(args) => (args.args.first().and_then(window_input), alias),
             },
-            TableFactor::TableFunction { expr: Expr::Function(function), alias } => (first_argument(function), alias),
+            TableFactor::TableFunction {
+                expr: Expr::Function(function),
+                alias,
+            } => (first_argument(function), alias),
             TableFactor::Derived { alias, .. } | TableFactor::NestedJoin { alias, .. } => (None, alias),
             _ => (None, &None),
         };
@@ -233,7 +252,10 @@ fn expand(relations: &[Named]) -> Result<Vec<SelectItem>, SqlError> {
 }
 
 fn exclude(mut options: WildcardAdditionalOptions) -> WildcardAdditionalOptions {
-    let names = METADATA_COLUMNS.iter().map(|name| ObjectName::from(vec![Ident::new(*name)])).collect();
+    let names = METADATA_COLUMNS
+        .iter()
+        .map(|name| ObjectName::from(vec![Ident::new(*name)]))
+        .collect();
     options.opt_exclude = Some(ExcludeSelectItem::Multiple(names));
     options
 }
@@ -249,8 +271,14 @@ fn single(name: &ObjectName) -> Option<&Ident> {
 fn window_input(argument: &FunctionArg) -> Option<Ident> {
     let expr = match argument {
         FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => expr,
-        FunctionArg::Named { arg: FunctionArgExpr::Expr(expr), .. } => expr,
-        FunctionArg::ExprNamed { arg: FunctionArgExpr::Expr(expr), .. } => expr,
+        FunctionArg::Named {
+            arg: FunctionArgExpr::Expr(expr),
+            ..
+        } => expr,
+        FunctionArg::ExprNamed {
+            arg: FunctionArgExpr::Expr(expr),
+            ..
+        } => expr,
         _ => return None,
     };
     match expr {
@@ -295,7 +323,10 @@ fn name_columns(items: &mut [SelectItem]) -> Vec<(Expr, Ident)> {
         seen.insert(unique.clone());
         let alias = Ident::with_quote('"', unique);
         named.push((expr.clone(), alias.clone()));
-        *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias };
+        *item = SelectItem::ExprWithAlias {
+            expr: expr.clone(),
+            alias,
+        };
     }
     named
 }
@@ -359,6 +390,10 @@ fn as_modulo(expr: &Expr) -> Option<Expr> {
         return None;
     };
     let nested = |e: &Expr| Box::new(Expr::Nested(Box::new(e.clone())));
-    let modulo = Expr::BinaryOp { left: nested(left), op: BinaryOperator::Modulo, right: nested(right) };
+    let modulo = Expr::BinaryOp {
+        left: nested(left),
+        op: BinaryOperator::Modulo,
+        right: nested(right),
+    };
     Some(Expr::Nested(Box::new(modulo)))
 }

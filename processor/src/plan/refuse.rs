@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
-use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::Result as PlanResult;
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::logical_expr::{Expr, LogicalPlan, Volatility};
 
 use super::context::external;
@@ -51,11 +51,14 @@ fn refused_node(node: &LogicalPlan) -> Option<SqlError> {
             return Some(running("UNION").with_hint("create one sink per part, all with the same topic"));
         }
         LogicalPlan::Distinct(_) => {
-            return Some(running("DISTINCT").with_hint("GROUP BY the columns and count(*), with a window to bound the state"));
+            return Some(
+                running("DISTINCT").with_hint("GROUP BY the columns and count(*), with a window to bound the state"),
+            );
         }
         LogicalPlan::Sort(_) => {
             return Some(
-                running("ORDER BY").with_hint("a stream has no end to sort up to; order the rows in a SELECT from the view"),
+                running("ORDER BY")
+                    .with_hint("a stream has no end to sort up to; order the rows in a SELECT from the view"),
             );
         }
         LogicalPlan::Limit(_) => {
@@ -65,7 +68,9 @@ fn refused_node(node: &LogicalPlan) -> Option<SqlError> {
             return Some(running("OVER").with_hint("use TUMBLE or HOP with GROUP BY"));
         }
         LogicalPlan::Values(_) | LogicalPlan::EmptyRelation(_) => {
-            return Some(SqlError::unsupported("the query reads no topic, so there is nothing to keep running"));
+            return Some(SqlError::unsupported(
+                "the query reads no topic, so there is nothing to keep running",
+            ));
         }
         LogicalPlan::Unnest(_) => "unnest",
         LogicalPlan::Subquery(_) => "a subquery that refers to the query around it",
@@ -81,7 +86,9 @@ fn refused_expression(expr: &Expr) -> Option<SqlError> {
             Some(running("a subquery outside of FROM").with_hint("filter by constants, or in a SELECT from the view"))
         }
         Expr::WindowFunction(_) => Some(running("OVER").with_hint("use TUMBLE or HOP with GROUP BY")),
-        Expr::GroupingSet(_) => Some(running("GROUPING SETS, ROLLUP and CUBE").with_hint("create one view per grouping")),
+        Expr::GroupingSet(_) => {
+            Some(running("GROUPING SETS, ROLLUP and CUBE").with_hint("create one view per grouping"))
+        }
         Expr::Unnest(_) => Some(running("unnest")),
         Expr::ScalarFunction(function) if function.func.signature().volatility != Volatility::Immutable => {
             let name = function.func.name();

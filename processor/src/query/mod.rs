@@ -1,17 +1,15 @@
 //! Queries that end: topics, sources and views read once, everything else by DataFusion.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use chrono::DateTime;
 use datafusion::common::{Result as PlanResult, TableReference};
-use datafusion::datasource::{MemTable, TableProvider};
+use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::session_state::SessionState;
-use datafusion::execution::SendableRecordBatchStream;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, cast};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{displayable, execute_stream};
@@ -26,10 +24,11 @@ use crate::sql::types::canonical;
 mod pruning;
 mod scan;
 mod topic_table;
+mod view_table;
 
 pub(crate) use scan::ScanLimits;
 pub(crate) use topic_table::TopicTable;
-
+pub(crate) use view_table::{ViewReader, ViewTable};
 
 /// How a bounded query runs.
 pub(crate) struct Execution<'a> {
@@ -84,15 +83,6 @@ impl Execution<'_> {
     }
 }
 
-/// A materialized view's rows as a table.
-pub(crate) fn view_table(schema: SchemaRef, rows: Vec<RecordBatch>) -> PlanResult<Arc<dyn TableProvider>> {
-    let rows = rows
-        .into_iter()
-        .map(|batch| RecordBatch::try_new(schema.clone(), batch.columns().to_vec()))
-        .collect::<Result<Vec<_>, _>>()?;
-    Ok(Arc::new(MemTable::try_new(schema, vec![rows])?))
-}
-
 /// Result columns have one Arrow form per SQL type, and names of their own.
 fn presentable(plan: LogicalPlan) -> PlanResult<LogicalPlan> {
     let mut taken = HashSet::new();
@@ -107,7 +97,11 @@ fn presentable(plan: LogicalPlan) -> PlanResult<LogicalPlan> {
         if data_type != *field.data_type() {
             expr = cast(expr, data_type);
         }
-        exprs.push(if is_same { expr } else { expr.alias_qualified(None::<TableReference>, name.clone()) });
+        exprs.push(if is_same {
+            expr
+        } else {
+            expr.alias_qualified(None::<TableReference>, name.clone())
+        });
         taken.insert(name);
     }
     if !changed {

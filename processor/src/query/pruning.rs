@@ -23,7 +23,10 @@ struct Range {
 }
 
 impl Range {
-    const ALL: Self = Self { least: i64::MIN, most: i64::MAX };
+    const ALL: Self = Self {
+        least: i64::MIN,
+        most: i64::MAX,
+    };
 
     fn narrow(&mut self, operator: Operator, value: i64) {
         match operator {
@@ -43,8 +46,12 @@ impl Range {
 impl Pruning {
     /// What the conditions, all of which must hold, leave.
     pub(super) fn new(conditions: &[Expr]) -> Self {
-        let mut pruning =
-            Self { partitions: Range::ALL, listed: None, offsets: Range::ALL, timestamps_us: Range::ALL };
+        let mut pruning = Self {
+            partitions: Range::ALL,
+            listed: None,
+            offsets: Range::ALL,
+            timestamps_us: Range::ALL,
+        };
         for condition in conditions {
             pruning.apply(condition);
         }
@@ -80,26 +87,41 @@ impl Pruning {
 
     fn apply(&mut self, condition: &Expr) {
         match condition {
-            Expr::BinaryExpr(BinaryExpr { left, op: Operator::And, right }) => {
+            Expr::BinaryExpr(BinaryExpr {
+                left,
+                op: Operator::And,
+                right,
+            }) => {
                 self.apply(left);
                 self.apply(right);
             }
-            Expr::BinaryExpr(BinaryExpr { left, op, right }) => match (name(left), number(right), name(right), number(left)) {
-                (Some(column), Some(value), ..) => self.narrow(column, *op, value),
-                (_, _, Some(column), Some(value)) => {
-                    if let Some(op) = op.swap() {
-                        self.narrow(column, op, value);
+            Expr::BinaryExpr(BinaryExpr { left, op, right }) => {
+                match (name(left), number(right), name(right), number(left)) {
+                    (Some(column), Some(value), ..) => self.narrow(column, *op, value),
+                    (_, _, Some(column), Some(value)) => {
+                        if let Some(op) = op.swap() {
+                            self.narrow(column, op, value);
+                        }
                     }
+                    _ => {}
                 }
-                _ => {}
-            },
-            Expr::Between(Between { expr, negated: false, low, high }) => {
+            }
+            Expr::Between(Between {
+                expr,
+                negated: false,
+                low,
+                high,
+            }) => {
                 if let (Some(column), Some(low), Some(high)) = (name(expr), number(low), number(high)) {
                     self.narrow(column, Operator::GtEq, low);
                     self.narrow(column, Operator::LtEq, high);
                 }
             }
-            Expr::InList(InList { expr, list, negated: false }) if name(expr) == Some("_partition") => {
+            Expr::InList(InList {
+                expr,
+                list,
+                negated: false,
+            }) if name(expr) == Some("_partition") => {
                 let listed: Option<BTreeSet<i64>> = list.iter().map(number).collect();
                 if let Some(listed) = listed {
                     self.listed = Some(match &self.listed {

@@ -53,7 +53,14 @@ impl PartitionScan {
         limits: ScanLimits,
     ) -> Self {
         let fields: Vec<_> = plan.schema.fields().iter().take(width).cloned().collect();
-        Self { plan, schema: Arc::new(arrow::datatypes::Schema::new(fields)), log, offsets, since: None, limits }
+        Self {
+            plan,
+            schema: Arc::new(arrow::datatypes::Schema::new(fields)),
+            log,
+            offsets,
+            since: None,
+            limits,
+        }
     }
 
     /// Leaves out what lies before the first record of this time, where the log's time index can tell.
@@ -63,7 +70,11 @@ impl PartitionScan {
     }
 
     fn isolation(&self) -> Isolation {
-        if self.plan.committed_only { Isolation::Committed } else { Isolation::Uncommitted }
+        if self.plan.committed_only {
+            Isolation::Committed
+        } else {
+            Isolation::Uncommitted
+        }
     }
 
     /// Blocks for the disk. `send` answers false when nobody waits for more.
@@ -92,13 +103,19 @@ impl PartitionScan {
         let Some(since) = self.since else {
             return Ok(Some(self.offsets.start));
         };
-        let found = self.log.offset_for_timestamp(since, self.isolation()).map_err(read_error)?;
+        let found = self
+            .log
+            .offset_for_timestamp(since, self.isolation())
+            .map_err(read_error)?;
         Ok(found.map(|found| found.offset.max(self.offsets.start)))
     }
 
     fn decode(&self, batch: &Batch, from: Offset, decoder: &mut SourceDecoder) -> PlanResult<()> {
         let partition = self.log.topic_partition().partition;
-        let origin = RecordOrigin { partition, batch_max_timestamp: batch.header.max_timestamp };
+        let origin = RecordOrigin {
+            partition,
+            batch_max_timestamp: batch.header.max_timestamp,
+        };
         let records = match batch.records(self.limits.decompressed_bytes) {
             Ok(records) => records,
             Err(error) => return self.bad(batch.header.base_offset, &BadRecord::new(error.to_string())),
@@ -129,7 +146,10 @@ impl PartitionScan {
         Err(external(
             SqlError::new(
                 SqlState::DATA_EXCEPTION,
-                format!("bad record in {} at offset {offset}: {reason}", self.log.topic_partition()),
+                format!(
+                    "bad record in {} at offset {offset}: {reason}",
+                    self.log.topic_partition()
+                ),
             )
             .with_hint("ON ERROR SKIP leaves bad records out"),
         ))
@@ -139,7 +159,11 @@ impl PartitionScan {
         let batch = decoder.finish()?;
         let columns = batch.columns()[..self.schema.fields().len()].to_vec();
         let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-        Ok(RecordBatch::try_new_with_options(self.schema.clone(), columns, &options)?)
+        Ok(RecordBatch::try_new_with_options(
+            self.schema.clone(),
+            columns,
+            &options,
+        )?)
     }
 }
 

@@ -32,7 +32,10 @@ pub(crate) struct TopicTable {
 
 impl std::fmt::Debug for TopicHandle {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("TopicHandle").field("name", &self.name).field("partitions", &self.partitions.len()).finish()
+        f.debug_struct("TopicHandle")
+            .field("name", &self.name)
+            .field("partitions", &self.partitions.len())
+            .finish()
     }
 }
 
@@ -45,7 +48,12 @@ impl TopicTable {
         limits: ScanLimits,
     ) -> Self {
         let schema = relation.schema(with_metadata);
-        Self { relation, topic, schema, limits }
+        Self {
+            relation,
+            topic,
+            schema,
+            limits,
+        }
     }
 
     /// The relation.
@@ -62,7 +70,11 @@ impl TopicTable {
             ))));
         };
         let plan = Arc::new(self.relation.source_plan(wanted)?);
-        let isolation = if plan.committed_only { Isolation::Committed } else { Isolation::Uncommitted };
+        let isolation = if plan.committed_only {
+            Isolation::Committed
+        } else {
+            Isolation::Uncommitted
+        };
         let mut scans: Vec<Arc<dyn PartitionStream>> = Vec::new();
         for (partition, log) in (0..).zip(&topic.partitions) {
             if !pruning.keeps(partition) {
@@ -117,6 +129,8 @@ impl TableProvider for TopicTable {
         if partitions.is_empty() {
             return Ok(Arc::new(EmptyExec::new(projected)));
         }
-        Ok(Arc::new(StreamingTableExec::try_new(projected, partitions, None, None, false, limit)?))
+        Ok(Arc::new(StreamingTableExec::try_new(
+            projected, partitions, None, None, false, limit,
+        )?))
     }
 }

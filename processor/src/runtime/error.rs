@@ -142,10 +142,10 @@ impl RunError {
         match self {
             Self::Source(error) => match error {
                 SourceError::Closed(_) => Retry::Later,
-                SourceError::Read { source, .. } => match source {
-                    ReadError::Io(_) => Retry::Later,
-                    _ => Retry::Never,
-                },
+                SourceError::Read {
+                    source: ReadError::Io(_),
+                    ..
+                } => Retry::Later,
                 _ => Retry::Never,
             },
             Self::Operator(OperatorError::State(error))

@@ -16,6 +16,7 @@
 //! its last committed epoch, or stops with the reason where another try would end the same way.
 
 mod build;
+mod dead_letter;
 mod epochs;
 mod error;
 mod failpoint;
@@ -25,6 +26,7 @@ mod source;
 mod start;
 mod supervisor;
 mod view;
+mod wake;
 
 use std::sync::Arc;
 

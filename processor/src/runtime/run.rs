@@ -3,16 +3,17 @@
 
 use std::time::Duration;
 
-use futures::future::{FutureExt, select_all};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use super::QuerySpec;
+use super::dead_letter::write_dead_letter;
 use super::epochs::Epochs;
 use super::error::{MemoryExceeded, RunError, SourceError};
 use super::pipeline::Pipeline;
 use super::source::{BadRecord, Chunk, Source};
 use super::start::{MemoryPlan, Started};
+use super::wake::{Wake, wake};
 use crate::config::EngineConfig;
 use crate::operators::outbox::Port;
 use crate::operators::{Counts, Progress};
@@ -60,11 +61,6 @@ pub(super) struct Run<'a> {
     last_tick: Duration,
     last_topic_check: Duration,
     counted: Counts,
-}
-
-enum Wake {
-    News,
-    LogClosed,
 }
 
 /// Time as a run takes it, once per round.
@@ -248,6 +244,7 @@ impl<'a> Run<'a> {
         let stats = self.around.stats;
         stats.add_epoch(took);
         stats.set_source_lag(self.source.lag());
+
         let memory = self.pipeline.state.memory_bytes() + self.pipeline.operator_bytes();
         stats.set_state_bytes(self.pipeline.state.rocks().size_bytes(), memory as u64);
         Ok(())
@@ -333,6 +330,7 @@ impl<'a> Run<'a> {
         }
         // Timers may fire early by their granularity; a pause of nothing at all would spin.
         let pause = pause.max(Duration::from_millis(1));
+        self.around.stats.set_source_lag(self.source.lag());
         let runtime = self.around.runtime;
         let wake = runtime.block_on(wake(pause, &mut self.around.stop, &mut self.epochs, &mut self.source));
         let is_check = TOPIC_CHECK <= until_now(self.around.ports, self.last_topic_check);
@@ -364,59 +362,6 @@ impl<'a> Run<'a> {
 
 fn until_now(ports: &Ports, since: Duration) -> Duration {
     ports.clock.monotonic().saturating_sub(since)
-}
-
-/// Completes when a log has news, the epoch in flight has ended, the query is to stop, or the time has passed.
-async fn wake(pause: Duration, stop: &mut watch::Receiver<bool>, epochs: &mut Epochs, source: &mut Source) -> Wake {
-    let news: Vec<_> = source
-        .watches()
-        .map(|marks| {
-            async move {
-                match marks.changed().await {
-                    Ok(()) => Wake::News,
-                    Err(_) => Wake::LogClosed,
-                }
-            }
-            .boxed()
-        })
-        .collect();
-    let news = async {
-        match news.is_empty() {
-            true => std::future::pending().await,
-            false => select_all(news).await.0,
-        }
-    };
-    tokio::select! {
-        wake = news => wake,
-        _ = stop.changed() => Wake::News,
-        () = epochs.ended() => Wake::News,
-        () = tokio::time::sleep(pause) => Wake::News,
-    }
-}
-
-/// A dead letter keeps key, value and headers, and tells in headers of its own where it came from and what is wrong.
-fn write_dead_letter(
-    pipeline: &mut Pipeline,
-    port: Port,
-    partition: &protocol::ids::TopicPartition,
-    chunk: &Chunk,
-    bad: &BadRecord,
-) {
-    let record = chunk.record(bad.offset);
-    let number = partition.partition.to_string();
-    let offset = bad.offset.to_string();
-    let mut headers: Vec<(&str, Option<&[u8]>)> = record
-        .iter()
-        .flat_map(|record| record.headers.iter().filter_map(Result::ok))
-        .map(|header| (header.key, header.value))
-        .collect();
-    headers.push(("tidemill.topic", Some(partition.topic.as_bytes())));
-    headers.push(("tidemill.partition", Some(number.as_bytes())));
-    headers.push(("tidemill.offset", Some(offset.as_bytes())));
-    headers.push(("tidemill.error", Some(bad.reason.as_bytes())));
-    let (key, value) = record.map_or((None, None), |record| (record.key, record.value));
-    let target = partition.partition % pipeline.outbox.partitions(port);
-    pipeline.outbox.append(port, target, key, value, &headers);
 }
 
 /// The next multiple of the interval: all queries end their epochs together, so that they share flushes.

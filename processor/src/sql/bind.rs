@@ -59,7 +59,15 @@ pub(crate) enum StopOption {
 
 impl SourceOptions {
     const KNOWN: &[&str] = &[
-        "topic", "format", "connector", "start", "stop", "idle_timeout", "max_future", "timestamp.unit", "isolation",
+        "topic",
+        "format",
+        "connector",
+        "start",
+        "stop",
+        "idle_timeout",
+        "max_future",
+        "timestamp.unit",
+        "isolation",
     ];
 
     /// Reads the options of the source `name`.
@@ -69,11 +77,15 @@ impl SourceOptions {
         options.format()?;
         Ok(Self {
             topic: options.text("topic").unwrap_or(name).to_owned(),
-            start: options.map("start", StartOption::parse)?.unwrap_or(StartOption::Earliest),
+            start: options
+                .map("start", StartOption::parse)?
+                .unwrap_or(StartOption::Earliest),
             stop: options.map("stop", StopOption::parse)?,
             idle_timeout: options.map("idle_timeout", duration)?.unwrap_or(IDLE_TIMEOUT_DEFAULT),
             max_future: options.map("max_future", duration)?.unwrap_or(MAX_FUTURE_DEFAULT),
-            timestamp_unit: options.map("timestamp.unit", timestamp_unit)?.unwrap_or(TimestampUnit::Millisecond),
+            timestamp_unit: options
+                .map("timestamp.unit", timestamp_unit)?
+                .unwrap_or(TimestampUnit::Millisecond),
             committed_only: options.map("isolation", isolation)?.unwrap_or(true),
         })
     }
@@ -86,9 +98,9 @@ impl StartOption {
             "latest" => Ok(Self::Latest),
             _ => match offsets(text) {
                 Some(offsets) => Ok(Self::Offsets(offsets)),
-                None => timestamp(text).map(Self::Timestamp).ok_or_else(|| {
-                    "must be 'earliest', 'latest', a timestamp, or 'partition:offset,...'".to_owned()
-                }),
+                None => timestamp(text)
+                    .map(Self::Timestamp)
+                    .ok_or_else(|| "must be 'earliest', 'latest', a timestamp, or 'partition:offset,...'".to_owned()),
             },
         }
     }
@@ -122,7 +134,14 @@ pub(crate) struct QueryOptions {
 }
 
 impl QueryOptions {
-    const KNOWN: &[&str] = &["parallelism", "epoch_interval", "state_ttl", "memory_limit", "isolation", "partitions"];
+    const KNOWN: &[&str] = &[
+        "parallelism",
+        "epoch_interval",
+        "state_ttl",
+        "memory_limit",
+        "isolation",
+        "partitions",
+    ];
 
     /// Reads the options of a materialized view, with the session's settings behind them.
     pub(crate) fn bind(options: &[SqlOption], session: &SettingValues) -> Result<Self, SqlError> {
@@ -138,7 +157,9 @@ impl QueryOptions {
             return Err(state_ttl().or_at(option.position));
         }
         Ok(Self {
-            epoch_interval: options.map("epoch_interval", epoch_interval)?.or(session.epoch_interval),
+            epoch_interval: options
+                .map("epoch_interval", epoch_interval)?
+                .or(session.epoch_interval),
             memory_limit: options.map("memory_limit", memory_limit)?.or(session.memory_limit),
             committed_only: options.map("isolation", isolation)?.or(session.committed_only),
             partitions: options.map("partitions", partitions)?,
@@ -168,7 +189,15 @@ pub(crate) enum SinkConnector {
 
 impl SinkOptions {
     const KNOWN: &[&str] = &[
-        "connector", "topic", "format", "key", "parallelism", "epoch_interval", "state_ttl", "memory_limit", "isolation",
+        "connector",
+        "topic",
+        "format",
+        "key",
+        "parallelism",
+        "epoch_interval",
+        "state_ttl",
+        "memory_limit",
+        "isolation",
         "partitions",
     ];
 
@@ -187,12 +216,18 @@ impl SinkOptions {
                     .or_at(options.position("connector")));
             }
             None => {
-                return Err(SqlError::invalid_value(format!("sink \"{name}\" has no option \"connector\""))
-                    .with_hint("add WITH (connector = 'topic', topic = '...')"));
+                return Err(
+                    SqlError::invalid_value(format!("sink \"{name}\" has no option \"connector\""))
+                        .with_hint("add WITH (connector = 'topic', topic = '...')"),
+                );
             }
         };
         let key = options.text("key").map(column_names).unwrap_or_default();
-        Ok(Self { connector, key, query: QueryOptions::from(&options, session)? })
+        Ok(Self {
+            connector,
+            key,
+            query: QueryOptions::from(&options, session)?,
+        })
     }
 }
 
@@ -240,7 +275,9 @@ fn as_micros(seconds: f64) -> u64 {
 pub(super) fn parallelism(text: &str) -> Result<(), SqlError> {
     match text.parse::<u32>() {
         Ok(1) => Ok(()),
-        Ok(0) | Err(_) => Err(SqlError::invalid_value(format!("parallelism \"{text}\" must be a positive whole number"))),
+        Ok(0) | Err(_) => Err(SqlError::invalid_value(format!(
+            "parallelism \"{text}\" must be a positive whole number"
+        ))),
         Ok(_) => Err(SqlError::unsupported("a parallelism above 1 is not supported")
             .with_hint("a query runs as one pipeline; start several queries to use more cores")),
     }
@@ -334,9 +371,11 @@ impl<'a> Options<'a> {
         if allowed.contains(&option.value.to_lowercase().as_str()) {
             return Ok(());
         }
-        Err(SqlError::unsupported(format!("{name} '{}' is not supported", option.value))
-            .with_hint(format!("use {name} = '{}'", allowed.join("' or '")))
-            .or_at(option.position))
+        Err(
+            SqlError::unsupported(format!("{name} '{}' is not supported", option.value))
+                .with_hint(format!("use {name} = '{}'", allowed.join("' or '")))
+                .or_at(option.position),
+        )
     }
 
     fn format(&self) -> Result<(), SqlError> {
@@ -415,7 +454,11 @@ mod tests {
     use super::*;
 
     fn option(name: &str, value: &str) -> SqlOption {
-        SqlOption { name: name.to_owned(), value: value.to_owned(), position: Some(7) }
+        SqlOption {
+            name: name.to_owned(),
+            value: value.to_owned(),
+            position: Some(7),
+        }
     }
 
     #[test]
@@ -438,8 +481,11 @@ mod tests {
 
     #[test]
     fn stops_and_starts() {
-        let bound = SourceOptions::bind("s", &[option("stop", "0:5, 1:7"), option("start", "2026-01-01T00:00:00Z")])
-            .expect("valid");
+        let bound = SourceOptions::bind(
+            "s",
+            &[option("stop", "0:5, 1:7"), option("start", "2026-01-01T00:00:00Z")],
+        )
+        .expect("valid");
         assert_eq!(bound.stop, Some(StopOption::Offsets(vec![(0, 5), (1, 7)])));
         assert_eq!(bound.start, StartOption::Timestamp(1_767_225_600_000));
         assert_eq!(bound.topic, "s");

@@ -9,7 +9,13 @@ use super::bind::{QueryOptions, epoch_interval, isolation, memory_limit, paralle
 use crate::error::SqlError;
 
 /// Settings that `SET` knows.
-pub(crate) const SETTINGS: &[&str] = &["parallelism", "epoch_interval", "state_ttl", "memory_limit", "isolation"];
+pub(crate) const SETTINGS: &[&str] = &[
+    "parallelism",
+    "epoch_interval",
+    "state_ttl",
+    "memory_limit",
+    "isolation",
+];
 
 /// The settings of one connection; `SET` changes them. A client without connections, such as HTTP, makes one per
 /// request. It may be shared by threads.
@@ -52,7 +58,10 @@ impl SessionSettings {
 impl SettingValues {
     /// The value as it was set.
     pub(crate) fn text(&self, name: &str) -> Option<&str> {
-        self.texts.iter().find(|(n, _)| *n == name).map(|(_, value)| value.as_str())
+        self.texts
+            .iter()
+            .find(|(n, _)| *n == name)
+            .map(|(_, value)| value.as_str())
     }
 
     pub(crate) fn query_options(&self) -> QueryOptions {
@@ -117,7 +126,9 @@ fn number(text: &str) -> Result<ScalarValue, SqlError> {
     }
     match text.parse::<f64>() {
         Ok(value) if value.is_finite() => Ok(ScalarValue::Float64(Some(value))),
-        _ => Err(SqlError::invalid_value(format!("parameter value \"{text}\" is not a number"))),
+        _ => Err(SqlError::invalid_value(format!(
+            "parameter value \"{text}\" is not a number"
+        ))),
     }
 }
 
@@ -139,7 +150,10 @@ mod tests {
     #[test]
     fn numbers_stay_exact() {
         let scalar = |text: &str| Parameter::Number(text.to_owned()).to_scalar();
-        assert_eq!(scalar("9007199254740993"), Ok(ScalarValue::Int64(Some(9_007_199_254_740_993))));
+        assert_eq!(
+            scalar("9007199254740993"),
+            Ok(ScalarValue::Int64(Some(9_007_199_254_740_993)))
+        );
         assert_eq!(scalar("-12.50"), Ok(ScalarValue::Decimal128(Some(-1250), 38, 2)));
         assert_eq!(scalar("1e3"), Ok(ScalarValue::Float64(Some(1000.0))));
         assert!(scalar("abc").is_err());
@@ -151,10 +165,19 @@ mod tests {
         assert!(session.set("epoch_interval", Some("soon")).is_err());
         assert_eq!(session.values().text("epoch_interval"), None);
         session.set("epoch_interval", Some("250 ms")).expect("valid");
-        assert_eq!(session.values().query_options().epoch_interval, Some(Duration::from_millis(250)));
+        assert_eq!(
+            session.values().query_options().epoch_interval,
+            Some(Duration::from_millis(250))
+        );
         session.set("epoch_interval", None).expect("valid");
         assert_eq!(session.values().query_options().epoch_interval, None);
         assert!(session.set("parallelism", Some("2")).is_err());
-        assert!(session.set("paralelism", Some("1")).expect_err("unknown").hint.is_some());
+        assert!(
+            session
+                .set("paralelism", Some("1"))
+                .expect_err("unknown")
+                .hint
+                .is_some()
+        );
     }
 }

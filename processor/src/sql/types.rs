@@ -63,7 +63,10 @@ pub fn arrow_type(sql: &SqlType) -> Result<Option<DataType>, SqlError> {
         SqlType::Time(None, zone) if !zoned(*zone) => DataType::Time64(TimeUnit::Microsecond),
         SqlType::Timestamp(None | Some(6), zone) if zoned(*zone) => timestamptz(),
         SqlType::Timestamp(None | Some(6), _) => timestamp(),
-        SqlType::Interval { fields: None, precision: None } => DataType::Interval(IntervalUnit::MonthDayNano),
+        SqlType::Interval {
+            fields: None,
+            precision: None,
+        } => DataType::Interval(IntervalUnit::MonthDayNano),
         _ => return Ok(None),
     }))
 }
@@ -71,11 +74,10 @@ pub fn arrow_type(sql: &SqlType) -> Result<Option<DataType>, SqlError> {
 /// The type of a column of a source, table or view.
 pub fn column_type(column: &str, sql: &SqlType) -> Result<DataType, SqlError> {
     let unsupported = || {
-        SqlError::unsupported(format!("column \"{column}\": type {sql} is not supported"))
-            .with_hint(
-                "use BOOLEAN, SMALLINT, INT, BIGINT, REAL, DOUBLE PRECISION, NUMERIC(p,s), TEXT, BYTEA, DATE, TIME, \
+        SqlError::unsupported(format!("column \"{column}\": type {sql} is not supported")).with_hint(
+            "use BOOLEAN, SMALLINT, INT, BIGINT, REAL, DOUBLE PRECISION, NUMERIC(p,s), TEXT, BYTEA, DATE, TIME, \
                  TIMESTAMP or TIMESTAMPTZ; nested JSON can be read as TEXT and taken apart with -> and ->>",
-            )
+        )
     };
     match (sql, arrow_type(sql)?) {
         (SqlType::JSON | SqlType::JSONB | SqlType::Interval { .. }, _) | (_, None) => Err(unsupported()),
@@ -93,7 +95,10 @@ pub fn type_name(data_type: &DataType) -> String {
         DataType::UInt64 => "NUMERIC(20,0)".to_owned(),
         DataType::Float16 | DataType::Float32 => "REAL".to_owned(),
         DataType::Float64 => "DOUBLE PRECISION".to_owned(),
-        DataType::Decimal32(p, s) | DataType::Decimal64(p, s) | DataType::Decimal128(p, s) | DataType::Decimal256(p, s) => {
+        DataType::Decimal32(p, s)
+        | DataType::Decimal64(p, s)
+        | DataType::Decimal128(p, s)
+        | DataType::Decimal256(p, s) => {
             format!("NUMERIC({p},{s})")
         }
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => "TEXT".to_owned(),
@@ -171,7 +176,9 @@ fn float(info: &ExactNumberInfo) -> Result<DataType, SqlError> {
         ExactNumberInfo::None => Ok(DataType::Float64),
         ExactNumberInfo::Precision(1..=24) => Ok(DataType::Float32),
         ExactNumberInfo::Precision(25..=53) => Ok(DataType::Float64),
-        _ => Err(SqlError::invalid_value("precision for type FLOAT must be between 1 and 53")),
+        _ => Err(SqlError::invalid_value(
+            "precision for type FLOAT must be between 1 and 53",
+        )),
     }
 }
 
@@ -186,8 +193,11 @@ fn numeric(info: &ExactNumberInfo) -> Result<DataType, SqlError> {
             "NUMERIC precision {precision} must be between 1 and {NUMERIC_PRECISION_MAX}"
         )));
     }
-    let out_of_range =
-        || SqlError::invalid_value(format!("NUMERIC scale {scale} must be between 0 and precision {precision}"));
+    let out_of_range = || {
+        SqlError::invalid_value(format!(
+            "NUMERIC scale {scale} must be between 0 and precision {precision}"
+        ))
+    };
     let scale_small = u8::try_from(scale).map_err(|_| out_of_range())?;
     if precision < u64::from(scale_small) {
         return Err(out_of_range());
@@ -205,7 +215,10 @@ mod tests {
 
     #[test]
     fn numeric_bounds() {
-        assert_eq!(numeric(&ExactNumberInfo::PrecisionAndScale(12, 2)), Ok(DataType::Decimal128(12, 2)));
+        assert_eq!(
+            numeric(&ExactNumberInfo::PrecisionAndScale(12, 2)),
+            Ok(DataType::Decimal128(12, 2))
+        );
         assert!(numeric(&ExactNumberInfo::Precision(39)).is_err());
         assert!(numeric(&ExactNumberInfo::Precision(0)).is_err());
         assert!(numeric(&ExactNumberInfo::PrecisionAndScale(5, 6)).is_err());
@@ -214,7 +227,13 @@ mod tests {
 
     #[test]
     fn canonical_types_are_fixed_points() {
-        for data_type in [DataType::UInt64, DataType::Utf8View, DataType::Null, timestamptz(), headers()] {
+        for data_type in [
+            DataType::UInt64,
+            DataType::Utf8View,
+            DataType::Null,
+            timestamptz(),
+            headers(),
+        ] {
             let once = canonical(&data_type);
             assert_eq!(canonical(&once), once);
         }

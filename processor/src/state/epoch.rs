@@ -3,7 +3,7 @@
 //!
 //! Format, big-endian: version 1 (u8), epoch (i64), committed at (i64 ms), finished (u8), watermark (i64 us), silence
 //! (i64 us), number of sources (u32), then per source partition: partition (i32), topic id (16 bytes), leader epoch
-//! (i32), next offset (i64), activity (u8: 0 active, 1 idle, 2 finished), watermark (i64 us).
+//! (i32), last offset (i64), next offset (i64), activity (u8: 0 active, 1 idle, 2 finished), watermark (i64 us).
 
 use std::time::Duration;
 
@@ -24,7 +24,9 @@ pub struct SourcePosition {
     pub topic_id: TopicId,
     /// Leader epoch of the last batch that was read, -1 before the first.
     pub leader_epoch: LeaderEpoch,
-    /// The next offset to read.
+    /// Offset of the last record of that batch, -1 before the first.
+    pub last_offset: Offset,
+    /// The next offset to read; what lies between is invisible.
     pub next_offset: Offset,
     /// The partition's time.
     pub mark: PartitionMark,
@@ -73,7 +75,7 @@ impl EpochRecord {
 
     /// The record as bytes.
     pub fn encode(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(48 + self.sources.len() * 41);
+        let mut out = Vec::with_capacity(48 + self.sources.len() * 49);
         out.push(VERSION);
         out.extend_from_slice(&self.epoch.to_be_bytes());
         out.extend_from_slice(&self.committed_at.to_be_bytes());
@@ -124,6 +126,7 @@ impl SourcePosition {
         out.extend_from_slice(&self.partition.to_be_bytes());
         out.extend_from_slice(self.topic_id.0.as_bytes());
         out.extend_from_slice(&self.leader_epoch.to_be_bytes());
+        out.extend_from_slice(&self.last_offset.to_be_bytes());
         out.extend_from_slice(&self.next_offset.to_be_bytes());
         out.push(match self.mark.activity {
             Activity::Active => 0,
@@ -138,6 +141,7 @@ impl SourcePosition {
             partition: input.i32()?,
             topic_id: TopicId(input.uuid()?),
             leader_epoch: input.i32()?,
+            last_offset: input.i64()?,
             next_offset: input.i64()?,
             mark: PartitionMark {
                 activity: match input.i8()? {

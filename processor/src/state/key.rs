@@ -42,6 +42,17 @@ impl TableId {
         self.0
     }
 
+    /// True for tables whose entries are read again soon after they were written. Groups are kept by their operator, and
+    /// view rows are only read by others.
+    pub(super) fn is_cached(self) -> bool {
+        self == Self::EMITTED
+    }
+
+    /// The table of a whole key.
+    pub(super) fn of_key(key: &[u8]) -> Option<Self> {
+        key.first().map(|number| Self(*number))
+    }
+
     /// Name in EXPLAIN and metrics.
     pub fn name(self) -> &'static str {
         match self {

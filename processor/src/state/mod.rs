@@ -28,7 +28,7 @@ pub use changes::Changes;
 pub use epoch::{EpochRecord, SourcePosition};
 pub use key::{TableId, virtual_node};
 pub use recovery::{RecoverError, Recovered, recover};
-pub use rocks::{CommittedEpoch, Rocks, StateError};
+pub use rocks::{CommittedEpoch, Rocks, StateError, StoredEntry};
 pub use store::{ScanEnd, StateStore};
 
 #[cfg(test)]

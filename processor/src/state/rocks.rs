@@ -32,6 +32,9 @@ pub struct Rocks {
     write_options: WriteOptions,
 }
 
+/// Key and value of an entry.
+pub type StoredEntry = (Box<[u8]>, Box<[u8]>);
+
 /// The epoch at which RocksDB stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CommittedEpoch {
@@ -122,7 +125,7 @@ impl Rocks {
 
     /// An iterator over one table as of now, for readers that take their time. It holds a consistent view and never
     /// blocks the writer.
-    pub fn table_iter(&self, table: TableId) -> impl Iterator<Item = Result<(Box<[u8]>, Box<[u8]>), StateError>> + '_ {
+    pub fn table_iter(&self, table: TableId) -> impl Iterator<Item = Result<StoredEntry, StateError>> + '_ {
         let prefix = [table.number()];
         let mut options = ReadOptions::default();
         options.set_total_order_seek(true);

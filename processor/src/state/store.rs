@@ -58,11 +58,13 @@ impl StateStore {
         if let Some(value) = in_flight {
             return Ok(read(value));
         }
+        if !table.is_cached() {
+            return self.rocks.with_value(&self.key, read);
+        }
         if let Some(value) = self.cache.get(&self.key) {
             return Ok(read(value));
         }
-        let cache = &mut self.cache;
-        let key = &self.key;
+        let (cache, key) = (&mut self.cache, &self.key);
         self.rocks.with_value(key, |value| {
             cache.put(key, value);
             read(value)
@@ -154,7 +156,9 @@ impl StateStore {
         let changes = self.in_flight.take().expect("an epoch is in flight");
         self.rocks.write_epoch(&changes, committed)?;
         for (key, value) in changes.iter() {
-            self.cache.put(key, value);
+            if TableId::of_key(key).is_some_and(TableId::is_cached) {
+                self.cache.put(key, value);
+            }
         }
         Ok(())
     }

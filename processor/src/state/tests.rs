@@ -23,6 +23,7 @@ fn record(epoch: i64) -> EpochRecord {
             partition: 3,
             topic_id: TopicId::NIL,
             leader_epoch: 2,
+            last_offset: (1 << 40) - 3,
             next_offset: 1 << 40,
             mark: PartitionMark {
                 activity: Activity::Idle,
@@ -42,14 +43,14 @@ fn committed(epoch: i64) -> CommittedEpoch {
 
 fn value(store: &mut StateStore, key: &[u8]) -> Option<Vec<u8>> {
     store
-        .get(TableId::GROUPS, 0, &[key], |value| value.map(<[u8]>::to_vec))
+        .get(TableId::EMITTED, 0, &[key], |value| value.map(<[u8]>::to_vec))
         .unwrap()
 }
 
 fn all(store: &StateStore) -> Vec<(Vec<u8>, Vec<u8>)> {
     let mut found = Vec::new();
     store
-        .scan(&[TableId::GROUPS.number()], None, usize::MAX, |key, value| {
+        .scan(&[TableId::EMITTED.number()], None, usize::MAX, |key, value| {
             found.push((key[key::PREFIX_LEN..].to_vec(), value.to_vec()));
             Ok(())
         })
@@ -77,9 +78,9 @@ fn epoch_records_survive_the_trip() {
 #[test]
 fn epoch_records_are_a_format() {
     let bytes = record(1).encode();
-    assert_eq!(bytes.len(), 1 + 8 + 8 + 1 + 8 + 8 + 4 + (4 + 16 + 4 + 8 + 1 + 8));
+    assert_eq!(bytes.len(), 1 + 8 + 8 + 1 + 8 + 8 + 4 + (4 + 16 + 4 + 8 + 8 + 1 + 8));
     assert_eq!(&bytes[..9], [1, 0, 0, 0, 0, 0, 0, 0, 1]);
-    assert_eq!(bytes[38 + 4 + 16 + 4 + 8], 1, "idle");
+    assert_eq!(bytes[38 + 4 + 16 + 4 + 8 + 8], 1, "idle");
 }
 
 #[test]
@@ -114,11 +115,11 @@ fn what_is_not_committed_is_gone_after_a_restart() {
         let rocks = Arc::new(Rocks::open(&path).unwrap());
         assert_eq!(rocks.committed().unwrap(), None);
         let mut store = StateStore::new(Arc::clone(&rocks), 1 << 20);
-        store.set(TableId::GROUPS, 0, &[b"a"], Some(b"1"));
+        store.set(TableId::EMITTED, 0, &[b"a"], Some(b"1"));
         store.freeze();
         store.commit(&committed(1)).unwrap();
-        store.set(TableId::GROUPS, 0, &[b"a"], Some(b"2"));
-        store.set(TableId::GROUPS, 0, &[b"b"], Some(b"2"));
+        store.set(TableId::EMITTED, 0, &[b"a"], Some(b"2"));
+        store.set(TableId::EMITTED, 0, &[b"b"], Some(b"2"));
         store.freeze();
         assert_eq!(value(&mut store, b"a").as_deref(), Some(&b"2"[..]));
         rocks.flush().unwrap();
@@ -216,7 +217,7 @@ proptest! {
         for step in steps {
             match step {
                 Step::Set(key, new) => {
-                    store.set(TableId::GROUPS, 0, &[&[key]], new.as_ref().map(std::slice::from_ref));
+                    store.set(TableId::EMITTED, 0, &[&[key]], new.as_ref().map(std::slice::from_ref));
                     match new {
                         Some(new) => now.insert(vec![key], vec![new]),
                         None => now.remove(&vec![key]),

@@ -48,7 +48,10 @@ impl World {
         Ports {
             clock: self.clock.clone(),
             topics: self.topics.clone(),
-            epochs: Arc::new(PlainEpochs { topics: self.topics.clone(), clock: self.clock.clone() }),
+            epochs: Arc::new(PlainEpochs {
+                topics: self.topics.clone(),
+                clock: self.clock.clone(),
+            }),
             catalog: self.catalog.clone(),
         }
     }
@@ -103,8 +106,15 @@ impl World {
     }
 }
 
-/// A clock that stands still.
+/// A clock that moves only by hand.
 pub(crate) struct TestClock(AtomicI64);
+
+impl TestClock {
+    /// Moves the clock on.
+    pub(crate) fn advance(&self, millis: i64) {
+        self.0.fetch_add(millis, Ordering::SeqCst);
+    }
+}
 
 impl Clock for TestClock {
     fn now_ms(&self) -> TimestampMs {
@@ -124,30 +134,50 @@ pub(crate) struct TestTopics {
 
 impl TestTopics {
     fn new(folder: &Path) -> Self {
-        let config = StorageConfig { flush_threads: 1, ..StorageConfig::new(folder.join("data")) };
+        let config = StorageConfig {
+            flush_threads: 1,
+            ..StorageConfig::new(folder.join("data"))
+        };
         let manager = LogManager::open(config, Arc::new(DiskFs), NOON).expect("a data folder");
-        Self { manager, topics: Mutex::default() }
+        Self {
+            manager,
+            topics: Mutex::default(),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, TopicHandle>> {
         self.topics.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    #[expect(clippy::disallowed_methods, reason = "any id will do")]
     fn add(&self, name: &str, partitions: PartitionId, internal: bool) -> Result<TopicHandle, PortError> {
         let mut topics = self.lock();
         if topics.contains_key(name) {
             return Err(PortError::TopicExists(name.to_owned()));
         }
         let id = TopicId(Uuid::new_v4());
-        let config =
-            Arc::new(LogConfig { durability: storage::Durability::Async, retention_ms: None, ..LogConfig::default() });
+        let config = Arc::new(LogConfig {
+            durability: storage::Durability::Async,
+            retention_ms: None,
+            ..LogConfig::default()
+        });
         let logs = (0..partitions)
             .map(|partition| {
-                let partition = TopicPartition { topic: name.into(), partition };
-                self.manager.open_log(partition, id, config.clone(), NOON).expect("a new log")
+                let partition = TopicPartition {
+                    topic: name.into(),
+                    partition,
+                };
+                self.manager
+                    .open_log(partition, id, config.clone(), NOON)
+                    .expect("a new log")
             })
             .collect();
-        let handle = TopicHandle { name: name.into(), id, partitions: logs, internal };
+        let handle = TopicHandle {
+            name: name.into(),
+            id,
+            partitions: logs,
+            internal,
+        };
         topics.insert(name.to_owned(), handle.clone());
         Ok(handle)
     }
@@ -156,7 +186,10 @@ impl TestTopics {
         let handle = self.find(topic).expect("the topic");
         let log = &handle.partitions[usize::try_from(partition).expect("not negative")];
         let batch = batch.finish(BatchStamp::NONE);
-        log.append(&batch, AppendOrigin::Coordinator, now).expect("appended").last_offset + 1
+        log.append(&batch, AppendOrigin::Coordinator, now)
+            .expect("appended")
+            .last_offset
+            + 1
     }
 }
 
@@ -192,7 +225,10 @@ struct PlainEpochs {
 #[async_trait]
 impl EpochLog for PlainEpochs {
     async fn open(&self, _transactional_id: &str) -> Result<Box<dyn EpochWriter>, PortError> {
-        Ok(Box::new(PlainWriter { topics: self.topics.clone(), clock: self.clock.clone() }))
+        Ok(Box::new(PlainWriter {
+            topics: self.topics.clone(),
+            clock: self.clock.clone(),
+        }))
     }
 
     async fn retire(&self, _transactional_id: &str, _group: &str) -> Result<(), PortError> {
@@ -211,10 +247,14 @@ impl EpochWriter for PlainWriter {
         let mut ends = BTreeMap::new();
         for write in epoch.writes {
             let TopicPartition { topic, partition } = &write.partition;
-            let end = self.topics.append(topic, *partition, write.records, self.clock.now_ms());
+            let end = self
+                .topics
+                .append(topic, *partition, write.records, self.clock.now_ms());
             ends.insert(write.partition.clone(), end);
         }
-        Ok(EpochReceipt { ends: ends.into_iter().collect() })
+        Ok(EpochReceipt {
+            ends: ends.into_iter().collect(),
+        })
     }
 }
 

@@ -67,11 +67,13 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Walks a struct that must end where the body ends.
-    pub(super) fn whole(&mut self, shape: &Shape) -> Result<Footprint, WalkFault> {
+    /// Walks a struct that must end where the body ends, unless bytes behind it are to be ignored.
+    pub(super) fn whole(&mut self, shape: &Shape, ignore_behind: bool) -> Result<Footprint, WalkFault> {
         self.shape(shape)?;
-        let end = self.reader.expect_end();
-        self.in_field("end of the body", end)?;
+        if !ignore_behind {
+            let end = self.reader.expect_end();
+            self.in_field("end of the body", end)?;
+        }
         Ok(self.footprint)
     }
 

@@ -60,7 +60,9 @@ impl FlushGate {
         if let Some(answer) = self.answer(offset) {
             return Poll::Ready(answer);
         }
-        if let Some(waiter) = waiters.list.iter_mut().find(|waiter| Some(waiter.slot) == *slot) {
+        if let Some(known) = *slot
+            && let Some(waiter) = waiters.list.iter_mut().find(|waiter| waiter.slot == known)
+        {
             waiter.waker.clone_from(waker);
             return Poll::Pending;
         }

@@ -36,6 +36,8 @@ impl Log {
     /// Takes note of how a flush ended. Returns whether the log is durable up to the job's target.
     pub(crate) fn finish_flush(&self, job: FlushJob, result: Result<(), IoFailure>) -> bool {
         match result {
+            // The folder of a deleted log is gone; nobody waits for it any more.
+            _ if self.closed.load(Ordering::Acquire) => false,
             Ok(()) => {
                 self.raise_durable(job.target);
                 true

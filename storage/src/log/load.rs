@@ -5,7 +5,10 @@ use std::{io, path::Path, sync::Arc};
 
 use protocol::{Offset, records::BatchHeader};
 
-use super::replay::{Files, apply_batch, producers_at};
+use super::{
+    files::Files,
+    replay::{apply_batch, producers_at},
+};
 use crate::{
     config::LogConfig,
     error::{CorruptRange, IoFailure},

@@ -7,6 +7,7 @@
 //! Locks are taken in this order, and none of them is held over a flush: writer, segments, epochs, marks.
 
 mod append;
+mod files;
 mod flush;
 mod load;
 mod lookup;

@@ -8,6 +8,7 @@ use protocol::{
     records::{Batch, BatchHeader, parse_marker},
 };
 
+use super::files::Files;
 use crate::{
     checkpoint::read_small,
     error::IoFailure,
@@ -19,25 +20,12 @@ use crate::{
     },
 };
 
-/// A partition folder's files, as far as recovery is concerned.
-#[derive(Debug, Default)]
-pub(super) struct Files {
-    /// Base offsets of the segments, ascending.
-    pub(super) bases: Vec<Offset>,
-    /// Offsets of the producer snapshots, ascending.
-    pub(super) snapshots: Vec<Offset>,
-}
-
-impl Files {
-    /// Where the segment at `slot` ends at the latest.
-    pub(super) fn next_base(&self, slot: usize) -> Option<Offset> {
-        self.bases.get(slot + 1).copied()
-    }
-}
-
 /// Computes the producers' state below `offset`.
 pub(super) fn producers_at(fs: &dyn Fs, dir: &Path, files: &Files, offset: Offset) -> Result<Producers, IoFailure> {
     let (from, mut producers) = newest_snapshot(fs, dir, files, offset)?;
+    if from == offset {
+        return Ok(producers);
+    }
     for (slot, base) in files.bases.iter().enumerate() {
         let ended_before = files.next_base(slot).is_some_and(|next| next <= from);
         if ended_before || offset <= *base {
@@ -126,19 +114,5 @@ fn replay(
                 }
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_segment_ends_where_the_next_begins() {
-        let files = Files {
-            bases: vec![0, 10],
-            snapshots: Vec::new(),
-        };
-        assert_eq!((files.next_base(0), files.next_base(1)), (Some(10), None));
     }
 }

@@ -9,8 +9,12 @@ use protocol::{
 
 use crate::fs::{File, read_vec_at};
 
-/// Bytes read at a time while only headers are looked at.
+/// Bytes read at a time while only headers are looked at and batches are small.
 const HEADER_CHUNK_BYTES: usize = 64 * 1024;
+/// The same while batches are large, so that most of their bytes are never read.
+const SPARSE_CHUNK_BYTES: usize = 4 * 1024;
+/// What counts as large.
+const LARGE_BATCH_BYTES: usize = 2 * SPARSE_CHUNK_BYTES;
 /// Bytes read at a time while whole batches are checked.
 const WHOLE_CHUNK_BYTES: usize = 1024 * 1024;
 
@@ -93,6 +97,7 @@ pub(crate) struct Scanner<'f> {
     position: u64,
     end: u64,
     allowed: Range<Offset>,
+    header_chunk: usize,
     buf: Vec<u8>,
     buf_at: u64,
 }
@@ -105,6 +110,7 @@ impl<'f> Scanner<'f> {
             position,
             end,
             allowed,
+            header_chunk: SPARSE_CHUNK_BYTES,
             buf: Vec::new(),
             buf_at: 0,
         }
@@ -143,6 +149,11 @@ impl<'f> Scanner<'f> {
                 return Ok(Step::Bad { position, reason });
             }
         }
+        self.header_chunk = if LARGE_BATCH_BYTES <= header.total_len() {
+            SPARSE_CHUNK_BYTES
+        } else {
+            HEADER_CHUNK_BYTES
+        };
         self.position += header.total_len() as u64;
         self.allowed.start = header.next_offset();
         Ok(Step::Batch { position, header })
@@ -201,7 +212,7 @@ impl<'f> Scanner<'f> {
         let have = self.buf_at..self.buf_at + self.buf.len() as u64;
         if !have.contains(&position) || have.end < position + needed as u64 {
             let chunk = match depth {
-                Depth::Headers => HEADER_CHUNK_BYTES,
+                Depth::Headers => self.header_chunk,
                 Depth::Checksums => WHOLE_CHUNK_BYTES,
             };
             let room = usize::try_from(self.end - position).unwrap_or(usize::MAX);

@@ -19,14 +19,21 @@ const TIMED_OUT: i32 = 4;
 /// Runs a command with the broker's addresses in its environment.
 fn run_with(broker: &TestBroker, arguments: &[&str], input: &str) -> Output {
     let mut command = tidemill(arguments);
-    command.env("TIDEMILL_BROKERS", broker.kafka_address()).env("TIDEMILL_SERVER", broker.http_url());
+    command
+        .env("TIDEMILL_BROKERS", broker.kafka_address())
+        .env("TIDEMILL_SERVER", broker.http_url());
     let mut child = command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .expect("the binary can be run");
-    child.stdin.take().expect("a pipe").write_all(input.as_bytes()).expect("it reads");
+    child
+        .stdin
+        .take()
+        .expect("a pipe")
+        .write_all(input.as_bytes())
+        .expect("it reads");
     child.wait_with_output().expect("it ends")
 }
 
@@ -36,7 +43,10 @@ fn expect(broker: &TestBroker, code: i32, arguments: &[&str]) -> String {
     let output = run_with(broker, arguments, "");
     let (out, err) = (stdout(&output), stderr(&output));
     assert_eq!(output.status.code(), Some(code), "tidemill {arguments:?}\n{out}\n{err}");
-    assert!(code == DONE || !err.trim().is_empty(), "tidemill {arguments:?} failed without a word");
+    assert!(
+        code == DONE || !err.trim().is_empty(),
+        "tidemill {arguments:?} failed without a word"
+    );
     assert!(code == DONE || out.is_empty(), "messages go to stderr: {out}");
     out
 }
@@ -46,23 +56,55 @@ fn topics_are_made_written_read_changed_and_deleted() {
     let broker = TestBroker::start();
     let done = |arguments: &[&str]| expect(&broker, DONE, arguments);
     done(&["topic", "create", "one", "two", "-p", "3", "-c", "retention.ms=3600000"]);
-    assert_eq!(done(&["topic", "list", "-o", "csv"]), "topic,partitions\none,3\ntwo,3\n");
-    let written = run_with(&broker, &["topic", "produce", "one", "-k", ":", "-p", "1", "-z", "zstd"], "a:first\nb:second\nthird\n");
+    assert_eq!(
+        done(&["topic", "list", "-o", "csv"]),
+        "topic,partitions\none,3\ntwo,3\n"
+    );
+    let written = run_with(
+        &broker,
+        &["topic", "produce", "one", "-k", ":", "-p", "1", "-z", "zstd"],
+        "a:first\nb:second\nthird\n",
+    );
     assert_eq!(written.status.code(), Some(DONE), "{}", stderr(&written));
     assert_eq!(done(&["topic", "consume", "one", "-e"]), "first\nsecond\nthird\n");
-    assert_eq!(done(&["topic", "consume", "one", "-e", "-k", "-s", "-2"]), "b\tsecond\n\tthird\n");
-    assert_eq!(done(&["topic", "consume", "one", "-n", "1", "-p", "1", "-s", "1"]), "second\n");
+    assert_eq!(
+        done(&["topic", "consume", "one", "-e", "-k", "-s", "-2"]),
+        "b\tsecond\n\tthird\n"
+    );
+    assert_eq!(
+        done(&["topic", "consume", "one", "-n", "1", "-p", "1", "-s", "1"]),
+        "second\n"
+    );
     let record: Value = serde_json::from_str(&done(&["topic", "consume", "one", "-n", "1", "-J"])).expect("JSON");
-    assert_eq!((&record["key"], &record["value"], &record["partition"], &record["offset"]), (&json!("a"), &json!("first"), &json!(1), &json!(0)));
+    assert_eq!(
+        (
+            &record["key"],
+            &record["value"],
+            &record["partition"],
+            &record["offset"]
+        ),
+        (&json!("a"), &json!("first"), &json!(1), &json!(0))
+    );
 
     let described = done(&["topic", "describe", "one"]);
     assert!(described.contains("retention.ms = 3600000"), "{described}");
     let rows: Value = serde_json::from_str(&done(&["topic", "describe", "one", "-o", "json"])).expect("JSON");
     assert_eq!(rows.as_array().map(Vec::len), Some(3));
     assert_eq!((&rows[1]["end"], &rows[1]["records"]), (&json!("3"), &json!("3")));
-    done(&["topic", "alter", "one", "--set", "retention.ms=7200000", "--partitions", "4"]);
+    done(&[
+        "topic",
+        "alter",
+        "one",
+        "--set",
+        "retention.ms=7200000",
+        "--partitions",
+        "4",
+    ]);
     let described = done(&["topic", "describe", "one"]);
-    assert!(described.contains("retention.ms = 7200000") && described.lines().count() == 6, "{described}");
+    assert!(
+        described.contains("retention.ms = 7200000") && described.lines().count() == 6,
+        "{described}"
+    );
     done(&["topic", "alter", "one", "--delete", "retention.ms"]);
     assert!(!done(&["topic", "describe", "one"]).contains("retention.ms"));
     assert!(done(&["topic", "list", "--internal"]).lines().count() >= 3);
@@ -86,7 +128,11 @@ fn topic_commands_fail_with_the_code_that_says_how() {
     expect(&broker, NOT_FOUND, &["topic", "describe", "missing"]);
     expect(&broker, NOT_FOUND, &["topic", "delete", "missing"]);
     expect(&broker, NOT_FOUND, &["topic", "consume", "missing", "-e"]);
-    expect(&broker, NOT_FOUND, &["topic", "alter", "missing", "--set", "retention.ms=1"]);
+    expect(
+        &broker,
+        NOT_FOUND,
+        &["topic", "alter", "missing", "--set", "retention.ms=1"],
+    );
 }
 
 #[test]
@@ -98,24 +144,48 @@ fn groups_are_listed_described_moved_and_deleted() {
     let name = topic.name.as_str();
     let broker = &bed.broker;
     let describe = || -> Vec<(String, String)> {
-        let rows: Value = serde_json::from_str(&expect(broker, DONE, &["group", "describe", "readers", "-o", "json"])).expect("JSON");
+        let rows: Value =
+            serde_json::from_str(&expect(broker, DONE, &["group", "describe", "readers", "-o", "json"])).expect("JSON");
         let text = |cell: &Value| cell.as_str().expect("text").to_owned();
-        rows.as_array().expect("rows").iter().map(|row| (text(&row["committed"]), text(&row["lag"]))).collect()
+        rows.as_array()
+            .expect("rows")
+            .iter()
+            .map(|row| (text(&row["committed"]), text(&row["lag"])))
+            .collect()
     };
     let pairs = |expected: [(&str, &str); 2]| expected.map(|(one, other)| (one.to_owned(), other.to_owned()));
     expect(broker, DONE, &["group", "seek", "readers", "-t", name, "--to", "start"]);
     assert_eq!(describe(), pairs([("0", "3"), ("0", "1")]));
     expect(broker, DONE, &["group", "seek", "readers", "-t", name, "--to", "end"]);
     assert_eq!(describe(), pairs([("3", "0"), ("1", "0")]));
-    expect(broker, DONE, &["group", "seek", "readers", "-t", name, "-p", "0", "--to", "2"]);
+    expect(
+        broker,
+        DONE,
+        &["group", "seek", "readers", "-t", name, "-p", "0", "--to", "2"],
+    );
     assert_eq!(describe(), pairs([("2", "1"), ("1", "0")]));
     expect(broker, DONE, &["group", "seek", "readers", "-t", name, "--to", "@0"]);
     assert_eq!(describe(), pairs([("0", "3"), ("0", "1")]));
     let listed = expect(broker, DONE, &["group", "list", "-o", "csv"]);
-    assert!(listed.lines().any(|line| line.starts_with("readers,Empty,0,")), "{listed}");
-    expect(broker, FAILED, &["group", "seek", "readers", "-t", name, "-p", "0", "--to", "99"]);
-    expect(broker, USAGE, &["group", "seek", "readers", "-t", name, "--to", "there"]);
-    expect(broker, NOT_FOUND, &["group", "seek", "readers", "-t", "missing", "--to", "start"]);
+    assert!(
+        listed.lines().any(|line| line.starts_with("readers,Empty,0,")),
+        "{listed}"
+    );
+    expect(
+        broker,
+        FAILED,
+        &["group", "seek", "readers", "-t", name, "-p", "0", "--to", "99"],
+    );
+    expect(
+        broker,
+        USAGE,
+        &["group", "seek", "readers", "-t", name, "--to", "there"],
+    );
+    expect(
+        broker,
+        NOT_FOUND,
+        &["group", "seek", "readers", "-t", "missing", "--to", "start"],
+    );
     expect(broker, NOT_FOUND, &["group", "describe", "nobody"]);
     expect(broker, NOT_FOUND, &["group", "delete", "nobody"]);
     expect(broker, DONE, &["group", "delete", "readers"]);
@@ -128,21 +198,46 @@ fn sql_runs_statements_files_and_scripts() {
     let sql = |form: &str, text: &str| expect(&broker, DONE, &["sql", "-o", form, "-c", text]);
     let values = "SELECT * FROM (VALUES (9223372036854775807, 'a,b'), (2, NULL)) AS t(id, name)";
     let table = sql("table", values);
-    assert!(table.contains("9223372036854775807") && table.contains("a,b") && table.to_lowercase().contains("id"), "{table}");
+    assert!(
+        table.contains("9223372036854775807") && table.contains("a,b") && table.to_lowercase().contains("id"),
+        "{table}"
+    );
     assert_eq!(sql("csv", values), "id,name\n9223372036854775807,\"a,b\"\n2,\n");
     let rows: Value = serde_json::from_str(&sql("json", values)).expect("JSON");
-    assert_eq!(rows, json!([{ "id": 9_223_372_036_854_775_807_i64, "name": "a,b" }, { "id": 2, "name": null }]));
+    assert_eq!(
+        rows,
+        json!([{ "id": 9_223_372_036_854_775_807_i64, "name": "a,b" }, { "id": 2, "name": null }])
+    );
     let lines = sql("ndjson", values);
     assert_eq!(lines.lines().count(), 2);
-    assert_eq!(serde_json::from_str::<Value>(lines.lines().next().expect("a line")).expect("JSON"), rows[0]);
-    assert_eq!(sql("csv", "SELECT 1 AS a; SELECT ';' AS b -- not two;\n;"), "a\n1\nb\n;\n", "a script");
+    assert_eq!(
+        serde_json::from_str::<Value>(lines.lines().next().expect("a line")).expect("JSON"),
+        rows[0]
+    );
+    assert_eq!(
+        sql("csv", "SELECT 1 AS a; SELECT ';' AS b -- not two;\n;"),
+        "a\n1\nb\n;\n",
+        "a script"
+    );
 
     let dir = tempfile::tempdir().expect("a folder");
     let file = dir.path().join("script.sql");
     std::fs::write(&file, "-- a comment\nSET epoch_interval = '1 s';\nSELECT 5 AS five;\n").expect("written");
-    assert_eq!(expect(&broker, DONE, &["sql", "-o", "csv", "-f", file.to_str().expect("UTF-8")]), "five\n5\n");
+    assert_eq!(
+        expect(
+            &broker,
+            DONE,
+            &["sql", "-o", "csv", "-f", file.to_str().expect("UTF-8")]
+        ),
+        "five\n5\n"
+    );
     let piped = run_with(&broker, &["sql", "-o", "csv", "-f", "-"], "SELECT 6 AS six");
-    assert_eq!((piped.status.code(), stdout(&piped).as_str()), (Some(DONE), "six\n6\n"), "{}", stderr(&piped));
+    assert_eq!(
+        (piped.status.code(), stdout(&piped).as_str()),
+        (Some(DONE), "six\n6\n"),
+        "{}",
+        stderr(&piped)
+    );
 
     expect(&broker, FAILED, &["sql", "-c", "SELEC 1"]);
     expect(&broker, FAILED, &["sql", "-c", "SELECT 1 / 0"]);
@@ -150,12 +245,33 @@ fn sql_runs_statements_files_and_scripts() {
     expect(&broker, NOT_FOUND, &["sql", "-f", "/no/such/file.sql"]);
     expect(&broker, USAGE, &["sql", "-o", "xml", "-c", "SELECT 1"]);
     expect(&broker, USAGE, &["sql", "-c", "SELECT 1", "-f", "x"]);
-    expect(&broker, TIMED_OUT, &["sql", "--server", "http://127.0.0.1:1", "-c", "SELECT 1"]);
+    expect(
+        &broker,
+        TIMED_OUT,
+        &["sql", "--server", "http://127.0.0.1:1", "-c", "SELECT 1"],
+    );
     let hint = run_with(&broker, &["sql", "-c", "CREATE TABLE t (a INT)"], "");
-    assert!(stderr(&hint).contains("0A000") && stderr(&hint).contains("HINT"), "{}", stderr(&hint));
+    assert!(
+        stderr(&hint).contains("0A000") && stderr(&hint).contains("HINT"),
+        "{}",
+        stderr(&hint)
+    );
     // The first failure ends a script: what comes behind it is not run.
-    let stopped = run_with(&broker, &["sql", "-o", "csv", "-c", "SELECT 1 AS a; SELECT * FROM missing; SELECT 2 AS b"], "");
-    assert_eq!((stopped.status.code(), stdout(&stopped).as_str()), (Some(NOT_FOUND), "a\n1\n"));
+    let stopped = run_with(
+        &broker,
+        &[
+            "sql",
+            "-o",
+            "csv",
+            "-c",
+            "SELECT 1 AS a; SELECT * FROM missing; SELECT 2 AS b",
+        ],
+        "",
+    );
+    assert_eq!(
+        (stopped.status.code(), stdout(&stopped).as_str()),
+        (Some(NOT_FOUND), "a\n1\n")
+    );
 }
 
 #[test]
@@ -173,11 +289,18 @@ fn configuration_is_printed_shown_and_checked() {
     expect(&broker, USAGE, &["config", "check", &missing]);
     std::fs::write(&good, "[sql]\nepoch_interval = \"1s\"\n").expect("written");
     let mut layers = tidemill(&["config", "show", "--config", &good, "-X", "kafka.listen=127.0.0.1:1"]);
-    let shown = layers.env("TIDEMILL__HTTP__LISTEN", "127.0.0.1:2").output().expect("it runs");
+    let shown = layers
+        .env("TIDEMILL__HTTP__LISTEN", "127.0.0.1:2")
+        .output()
+        .expect("it runs");
     let text = stdout(&shown);
-    let line = |key: &str| text.lines().find(|line| line.starts_with(key)).unwrap_or_else(|| panic!("no {key} in {text}"));
+    let line = |key: &str| {
+        text.lines()
+            .find(|line| line.starts_with(key))
+            .unwrap_or_else(|| panic!("no {key} in {text}"))
+    };
     for (key, value, origin) in [
-        ("kafka.listen", "127.0.0.1:1", "-X"),
+        ("kafka.listen", "127.0.0.1:1", "command line"),
         ("http.listen", "127.0.0.1:2", "TIDEMILL__HTTP__LISTEN"),
         ("sql.epoch_interval", "1s", "good.toml"),
         ("node.id", "1", "default"),
@@ -194,7 +317,17 @@ fn bench_measures_this_server() {
         let all = [arguments, &["-t", "bench", "-o", "json", "--pid", &pid]].concat();
         serde_json::from_str(&expect(&broker, DONE, &all)).expect("JSON")
     };
-    let produced = bench(&["bench", "produce", "-n", "5000", "-s", "200", "--idempotent", "-z", "lz4"]);
+    let produced = bench(&[
+        "bench",
+        "produce",
+        "-n",
+        "5000",
+        "-s",
+        "200",
+        "--idempotent",
+        "-z",
+        "lz4",
+    ]);
     let consumed = bench(&["bench", "consume"]);
     let latency = bench(&["bench", "latency", "-n", "300", "-r", "300", "-s", "100"]);
     for report in [&produced, &consumed, &latency] {
@@ -202,7 +335,12 @@ fn bench_measures_this_server() {
     }
     let text = expect(&broker, DONE, &["bench", "consume", "-t", "bench"]);
     assert!(text.contains("/s"), "{text}");
-    assert_eq!(expect(&broker, DONE, &["topic", "describe", "bench", "-o", "csv"]).lines().count(), 5);
+    assert_eq!(
+        expect(&broker, DONE, &["topic", "describe", "bench", "-o", "csv"])
+            .lines()
+            .count(),
+        5
+    );
     expect(&broker, NOT_FOUND, &["bench", "consume", "-t", "missing"]);
     expect(&broker, USAGE, &["bench", "dance"]);
 }
@@ -212,5 +350,7 @@ fn an_interactive_shell_reads_from_a_pipe_too() {
     let broker = TestBroker::start();
     let output = run_with(&broker, &["sql", "-o", "csv"], "SELECT 1 AS one;\nSELECT\n 2 AS two;\n");
     assert_eq!(output.status.code(), Some(DONE), "{}", stderr(&output));
-    wait::until("both results", || stdout(&output).contains("one\n1\n") && stdout(&output).contains("two\n2\n"));
+    wait::until("both results", || {
+        stdout(&output).contains("one\n1\n") && stdout(&output).contains("two\n2\n")
+    });
 }

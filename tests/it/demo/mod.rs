@@ -13,7 +13,11 @@ use tests::{paths, wait};
 /// `tidemill` with its arguments, away from any configuration of whoever runs the tests.
 fn tidemill(arguments: &[&str]) -> Command {
     let mut command = Command::new(paths::tidemill_binary());
-    command.args(arguments).env_remove("TIDEMILL_BROKERS").env_remove("TIDEMILL_SERVER").stdin(Stdio::null());
+    command
+        .args(arguments)
+        .env_remove("TIDEMILL_BROKERS")
+        .env_remove("TIDEMILL_SERVER")
+        .stdin(Stdio::null());
     command
 }
 
@@ -28,7 +32,9 @@ fn stderr(output: &Output) -> String {
 /// Waits for a child's end and gives its output and how long that took.
 fn ended(mut child: std::process::Child) -> (Output, Duration) {
     let start = Instant::now();
-    wait::until("a child to end", || child.try_wait().expect("a child can be waited for").is_some());
+    wait::until("a child to end", || {
+        child.try_wait().expect("a child can be waited for").is_some()
+    });
     let took = start.elapsed();
     (child.wait_with_output().expect("its output"), took)
 }

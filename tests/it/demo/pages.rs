@@ -10,7 +10,10 @@ use tests::paths;
 
 /// Commands that are not run, and why. A command that is no longer on a page has to leave this list.
 const NOT_RUN: [(&str, &str); 2] = [
-    ("make demo", "it builds first; `tidemill demo` itself is tested beside this file"),
+    (
+        "make demo",
+        "it builds first; `tidemill demo` itself is tested beside this file",
+    ),
     ("make test", "it is what runs these tests"),
 ];
 
@@ -25,7 +28,12 @@ fn blocks(page: &str) -> Vec<Block> {
     let (mut blocks, mut open): (Vec<Block>, Option<Block>) = (Vec::new(), None);
     for line in text.lines() {
         match (&mut open, line.trim_start().strip_prefix("```")) {
-            (None, Some(language)) => open = Some(Block { language: language.to_owned(), text: String::new() }),
+            (None, Some(language)) => {
+                open = Some(Block {
+                    language: language.to_owned(),
+                    text: String::new(),
+                })
+            }
             (Some(_), Some(_)) => blocks.extend(open.take()),
             (Some(block), None) => block.text += &format!("{line}\n"),
             (None, None) => {}
@@ -39,7 +47,11 @@ fn blocks(page: &str) -> Vec<Block> {
 fn commands(block: &Block) -> Vec<String> {
     let joined = block.text.replace("\\\n", " ");
     let without_comment = |line: &str| line.split(" #").next().unwrap_or_default().trim().to_owned();
-    joined.lines().map(without_comment).filter(|line| !line.is_empty() && !line.starts_with('#')).collect()
+    joined
+        .lines()
+        .map(without_comment)
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+        .collect()
 }
 
 /// A folder, a PATH with the binary under test on it, and at most one server.
@@ -64,9 +76,17 @@ impl Drop for Server {
 impl Terminal {
     fn new() -> Terminal {
         let binary: PathBuf = paths::tidemill_binary();
-        let folder = binary.parent().and_then(Path::to_str).expect("a UTF-8 folder").to_owned();
+        let folder = binary
+            .parent()
+            .and_then(Path::to_str)
+            .expect("a UTF-8 folder")
+            .to_owned();
         let path = format!("{folder}:{}", std::env::var("PATH").expect("a PATH"));
-        Terminal { dir: tempfile::tempdir().expect("a folder"), path, server: None }
+        Terminal {
+            dir: tempfile::tempdir().expect("a folder"),
+            path,
+            server: None,
+        }
     }
 
     /// The command as it is typed here: free ports for a server that starts, the real ones for who talks to it.
@@ -82,7 +102,9 @@ impl Terminal {
         let mut shell = Command::new("bash");
         shell.arg("-euo").arg("pipefail").arg("-c").arg(self.adapted(command));
         shell.current_dir(self.dir.path()).env("PATH", &self.path);
-        shell.env("TIDEMILL__HTTP__LISTEN", "127.0.0.1:0").env("TIDEMILL__NODE__DATA_DIR", self.dir.path().join("data"));
+        shell
+            .env("TIDEMILL__HTTP__LISTEN", "127.0.0.1:0")
+            .env("TIDEMILL__NODE__DATA_DIR", self.dir.path().join("data"));
         if !command.contains("kafka.listen") && !command.contains("KAFKA__LISTEN") {
             shell.env("TIDEMILL__KAFKA__LISTEN", "127.0.0.1:0");
         }
@@ -102,8 +124,15 @@ impl Terminal {
             return;
         }
         let output = self.shell(command).output().expect("bash runs");
-        let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        assert!(output.status.success(), "{command}\n{}\n{stdout}\n{stderr}", output.status);
+        let (stdout, stderr) = (
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr),
+        );
+        assert!(
+            output.status.success(),
+            "{command}\n{}\n{stdout}\n{stderr}",
+            output.status
+        );
         println!("$ {command}\n{stdout}");
     }
 
@@ -113,7 +142,9 @@ impl Terminal {
         let mut shell = self.shell(&format!("{}exec tidemill start{rest}", exported(variables)));
         let mut child = shell.stdout(Stdio::piped()).spawn().expect("bash runs");
         let mut addresses = BTreeMap::new();
-        let lines = BufReader::new(child.stdout.take().expect("a pipe")).lines().map_while(Result::ok);
+        let lines = BufReader::new(child.stdout.take().expect("a pipe"))
+            .lines()
+            .map_while(Result::ok);
         for line in lines {
             if line == "ready" {
                 return Server { child, addresses };
@@ -127,7 +158,10 @@ impl Terminal {
 
 /// `NAME=value ` in front of a command, as exports.
 fn exported(variables: &str) -> String {
-    variables.split_whitespace().map(|variable| format!("export {variable}; ")).collect()
+    variables
+        .split_whitespace()
+        .map(|variable| format!("export {variable}; "))
+        .collect()
 }
 
 fn run_page(page: &str, terminal: &mut Terminal) {
@@ -162,9 +196,16 @@ fn the_readme_is_true() {
     let mut terminal = Terminal::new();
     run_page("README.md", &mut terminal);
     terminal.run("tidemill sql -o csv -c 'SHOW QUERIES'");
-    let all: Vec<String> = blocks("README.md").iter().filter(|block| block.language == "sh").flat_map(commands).collect();
+    let all: Vec<String> = blocks("README.md")
+        .iter()
+        .filter(|block| block.language == "sh")
+        .flat_map(commands)
+        .collect();
     for (command, reason) in NOT_RUN {
-        assert!(all.iter().any(|known| known == command), "{command} ({reason}) is no longer on the page");
+        assert!(
+            all.iter().any(|known| known == command),
+            "{command} ({reason}) is no longer on the page"
+        );
     }
 }
 

@@ -14,13 +14,19 @@ const STOP_MAX: Duration = Duration::from_secs(5);
 
 fn demo(temp: &Path, arguments: &[&str]) -> Child {
     let mut command = tidemill(&["demo"]);
-    command.args(arguments).env("TMPDIR", temp).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+        .args(arguments)
+        .env("TMPDIR", temp)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     command.spawn().expect("the binary can be run")
 }
 
 fn leftovers(temp: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(temp).expect("the folder");
-    entries.map(|entry| entry.expect("readable").file_name().to_string_lossy().into_owned()).collect()
+    entries
+        .map(|entry| entry.expect("readable").file_name().to_string_lossy().into_owned())
+        .collect()
 }
 
 #[test]
@@ -32,16 +38,28 @@ fn it_runs_for_the_time_asked_for_and_shows_rates_and_latency() {
     for hint in ["kcat", "KafkaConsumer", "tidemill sql", "curl", "/metrics"] {
         assert!(text.contains(hint), "nothing to paste with {hint} in\n{text}");
     }
-    let lines: Vec<&str> = text.lines().filter(|line| line.contains("in=") && line.contains("out=")).collect();
+    let lines: Vec<&str> = text
+        .lines()
+        .filter(|line| line.contains("in=") && line.contains("out="))
+        .collect();
     assert!(lines.len() >= 5, "{text}");
     let rate = |line: &str, name: &str| -> f64 {
         let behind = line.split_once(name).expect("a figure").1;
-        behind.split(|c: char| !c.is_ascii_digit()).next().and_then(|digits| digits.parse().ok()).expect("a number")
+        behind
+            .split(|c: char| !c.is_ascii_digit())
+            .next()
+            .and_then(|digits| digits.parse().ok())
+            .expect("a number")
     };
     let busiest = lines.iter().map(|line| rate(line, "in=")).fold(0.0, f64::max);
     assert!((250.0..=1_000.0).contains(&busiest), "asked for 500/s: {text}");
     assert!(lines.iter().any(|line| rate(line, "out=") > 0.0), "{text}");
-    assert!(lines.iter().any(|line| line.contains("latency p50=") && line.contains("p99=")), "{text}");
+    assert!(
+        lines
+            .iter()
+            .any(|line| line.contains("latency p50=") && line.contains("p99=")),
+        "{text}"
+    );
     assert!(lines.iter().all(|line| line.contains("lag=")), "{text}");
     assert_eq!(leftovers(temp.path()), [""; 0], "its folder is gone");
 }
@@ -69,7 +87,10 @@ fn a_folder_that_was_named_is_kept_and_used_again() {
     let data = temp.path().join("kept");
     let data = data.to_str().expect("UTF-8");
     for _ in 0..2 {
-        let (output, _) = ended(demo(temp.path(), &["--seconds", "3", "--rate", "200", "--data-dir", data]));
+        let (output, _) = ended(demo(
+            temp.path(),
+            &["--seconds", "3", "--rate", "200", "--data-dir", data],
+        ));
         assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
         assert!(Path::new(data).join("clean-shutdown").exists());
     }

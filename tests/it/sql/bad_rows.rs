@@ -36,7 +36,10 @@ fn source(bed: &Bed, topic: &Topic, policy: &str) {
 }
 
 fn numbers(rows: &[Row]) -> Vec<Value> {
-    let mut numbers: Vec<Value> = rows.iter().map(|row| json!([row.json()["id"], row.json()["n"]])).collect();
+    let mut numbers: Vec<Value> = rows
+        .iter()
+        .map(|row| json!([row.json()["id"], row.json()["n"]]))
+        .collect();
     numbers.sort_by_key(|row| row[0].as_i64());
     numbers
 }
@@ -57,7 +60,8 @@ fn a_running_query_follows_the_policy_and_counts() {
         let mut bed = Bed::start();
         let topic = bed.topic("rows", 1);
         source(&bed, &topic, policy);
-        bed.http.sql("CREATE SINK good AS SELECT id, n FROM s WITH (connector = 'topic', topic = 'good')");
+        bed.http
+            .sql("CREATE SINK good AS SELECT id, n FROM s WITH (connector = 'topic', topic = 'good')");
         bed.send_records(&topic, 0, records());
         bed.caught_up("good", &topic.name);
         let expected = expected(policy);
@@ -76,8 +80,12 @@ fn a_bounded_select_follows_the_policy_too() {
         let topic = bed.topic("rows", 1);
         source(&bed, &topic, policy);
         bed.send_records(&topic, 0, records());
-        let rows: Vec<Value> =
-            bed.http.rows("SELECT id, n FROM s ORDER BY id").into_iter().map(Value::from).collect();
+        let rows: Vec<Value> = bed
+            .http
+            .rows("SELECT id, n FROM s ORDER BY id")
+            .into_iter()
+            .map(Value::from)
+            .collect();
         assert_eq!(rows, expected(policy), "{policy}");
     }
 }
@@ -87,7 +95,8 @@ fn dead_letters_keep_everything_and_say_why() {
     let mut bed = Bed::start();
     let topic = bed.topic("rows", 2);
     source(&bed, &topic, "ON ERROR DLQ 'dead'");
-    bed.http.sql("CREATE SINK good AS SELECT id, n FROM s WITH (connector = 'topic', topic = 'good')");
+    bed.http
+        .sql("CREATE SINK good AS SELECT id, n FROM s WITH (connector = 'topic', topic = 'good')");
     bed.send(&topic, 1, &[r#"{"id": 100, "n": 1}"#]);
     bed.send_records(&topic, 1, records());
     let dead = bed.rows_until("dead", "four dead letters", |rows| rows.len() >= 4);
@@ -95,13 +104,26 @@ fn dead_letters_keep_everything_and_say_why() {
     for (row, n) in dead.iter().zip([3_usize, 4, 5, 6]) {
         assert_eq!(row.key.as_deref(), Some(format!("key {n}").as_str()));
         assert_eq!(row.value.as_deref(), Some(VALUES[n]));
-        assert_eq!(row.header("trace"), Some(n.to_string().as_str()), "the record's own headers stay");
+        assert_eq!(
+            row.header("trace"),
+            Some(n.to_string().as_str()),
+            "the record's own headers stay"
+        );
         assert_eq!(row.header("tidemill.topic"), Some(topic.name.as_str()));
         assert_eq!(row.header("tidemill.partition"), Some("1"));
         assert_eq!(row.header("tidemill.offset"), Some((n + 1).to_string().as_str()));
-        assert!(row.header("tidemill.error").is_some_and(|error| !error.is_empty()), "{row:?}");
+        assert!(
+            row.header("tidemill.error").is_some_and(|error| !error.is_empty()),
+            "{row:?}"
+        );
     }
-    assert!(dead[0].header("tidemill.error").is_some_and(|error| error.contains("\"n\"")), "{:?}", dead[0]);
+    assert!(
+        dead[0]
+            .header("tidemill.error")
+            .is_some_and(|error| error.contains("\"n\"")),
+        "{:?}",
+        dead[0]
+    );
     assert_eq!(bed.rows("good").len(), 4);
 }
 
@@ -110,7 +132,8 @@ fn fail_stops_the_query_and_says_where() {
     let mut bed = Bed::start();
     let topic = bed.topic("rows", 1);
     source(&bed, &topic, "ON ERROR FAIL");
-    bed.http.sql("CREATE SINK strict AS SELECT id, n FROM s WITH (connector = 'topic', topic = 'good')");
+    bed.http
+        .sql("CREATE SINK strict AS SELECT id, n FROM s WITH (connector = 'topic', topic = 'good')");
     bed.http.sql(&format!(
         "CREATE SINK other AS SELECT _offset FROM \"{}\" WITH (connector = 'topic', topic = 'all')",
         topic.name
@@ -122,9 +145,17 @@ fn fail_stops_the_query_and_says_where() {
     assert!(reason.contains("offset 3") && reason.contains(&topic.name), "{row:?}");
     let series = "tidemill_query_state{query=\"strict\",state=\"FAILED\"}";
     assert_eq!(bed.http.metric(series), 1.0);
-    assert_eq!(bed.rows("good").len(), 0, "the epoch with the bad record was not committed");
+    assert_eq!(
+        bed.rows("good").len(),
+        0,
+        "the epoch with the bad record was not committed"
+    );
     bed.caught_up("other", &topic.name);
-    assert_eq!(bed.rows_until("all", "the neighbour", |rows| rows.len() >= 7).len(), 7, "a neighbour is not touched");
+    assert_eq!(
+        bed.rows_until("all", "the neighbour", |rows| rows.len() >= 7).len(),
+        7,
+        "a neighbour is not touched"
+    );
     let select = bed.http.try_sql("SELECT * FROM s");
     assert_eq!((select.status, select.error_code()), (400, "22000".into()));
 
@@ -134,7 +165,11 @@ fn fail_stops_the_query_and_says_where() {
         "CREATE SOURCE s (id BIGINT NOT NULL, n INT) WITH (topic = '{}', start = '0:7') ON ERROR FAIL",
         topic.name
     ));
-    bed.http.sql("CREATE SINK strict AS SELECT id, n FROM s WITH (connector = 'topic', topic = 'good')");
+    bed.http
+        .sql("CREATE SINK strict AS SELECT id, n FROM s WITH (connector = 'topic', topic = 'good')");
     bed.send(&topic, 0, &[r#"{"id": 8, "n": 80}"#]);
-    assert_eq!(numbers(&bed.rows_until("good", "the next record", |rows| !rows.is_empty())), [json!([8, 80])]);
+    assert_eq!(
+        numbers(&bed.rows_until("good", "the next record", |rows| !rows.is_empty())),
+        [json!([8, 80])]
+    );
 }

@@ -21,7 +21,10 @@ fn check(http: &Http, cases: &[Case]) {
             && text("message").contains(&message.to_lowercase())
             && text("hint").contains(&hint.to_lowercase());
         if !right {
-            wrong.push(format!("{statement}\n  got      {} {error}\n  expected {status} {code} {message} {hint}", answer.status));
+            wrong.push(format!(
+                "{statement}\n  got      {} {error}\n  expected {status} {code} {message} {hint}",
+                answer.status
+            ));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
@@ -45,7 +48,13 @@ fn wrong_statements() {
             ("SELECT 1 / 0", 400, "22012", "division by zero", ""),
             ("SELECT 9223372036854775807 + 1", 400, "22003", "", ""),
             ("SELECT 'abc'::INT", 400, "22P02", "abc", ""),
-            ("SELECT n FROM (VALUES (1)) AS a(n), (VALUES (1)) AS b(n)", 400, "42702", "n", ""),
+            (
+                "SELECT n FROM (VALUES (1)) AS a(n), (VALUES (1)) AS b(n)",
+                400,
+                "42702",
+                "n",
+                "",
+            ),
             ("SELECT n, count(*) FROM (VALUES (1)) AS a(n)", 400, "42803", "", ""),
             ("SELECT * FROM (VALUES (1)) AS a(n) WHERE n", 400, "42804", "", ""),
             ("SELECT $1", 400, "42P02", "$1", ""),
@@ -53,7 +62,13 @@ fn wrong_statements() {
             ("DROP SOURCE missing", 404, "42P01", "missing", ""),
             ("SHOW CREATE missing", 404, "42P01", "missing", ""),
             ("DESCRIBE missing", 404, "42P01", "missing", ""),
-            ("SHOW epoch_intervall", 404, "42704", "epoch_intervall", "epoch_interval"),
+            (
+                "SHOW epoch_intervall",
+                404,
+                "42704",
+                "epoch_intervall",
+                "epoch_interval",
+            ),
         ],
     );
 }
@@ -64,9 +79,27 @@ fn what_is_planned_and_not_there_yet_says_so() {
     check(
         &Http::of(&broker),
         &[
-            ("CREATE TABLE t (id BIGINT PRIMARY KEY) WITH (topic = 't')", 501, "0A000", "CREATE TABLE", "CREATE SOURCE"),
-            ("CREATE OR REPLACE VIEW v AS SELECT 1", 501, "0A000", "OR REPLACE", "drop"),
-            ("CREATE TASK t SCHEDULE CRON '* * * * *' AS SELECT 1", 501, "0A000", "TASK", ""),
+            (
+                "CREATE TABLE t (id BIGINT PRIMARY KEY) WITH (topic = 't')",
+                501,
+                "0A000",
+                "CREATE TABLE",
+                "CREATE SOURCE",
+            ),
+            (
+                "CREATE OR REPLACE VIEW v AS SELECT 1",
+                501,
+                "0A000",
+                "OR REPLACE",
+                "drop",
+            ),
+            (
+                "CREATE TASK t SCHEDULE CRON '* * * * *' AS SELECT 1",
+                501,
+                "0A000",
+                "TASK",
+                "",
+            ),
             ("CREATE SECRET s AS 'x'", 501, "0A000", "SECRET", ""),
             ("INSERT INTO t SELECT 1", 501, "0A000", "INSERT", ""),
             ("UPDATE t SET a = 1", 501, "0A000", "UPDATE", ""),
@@ -89,52 +122,220 @@ fn wrong_definitions() {
     check(
         &bed.http,
         &[
-            ("CREATE SOURCE x (a INT) WITH (topik = 't')", 400, "22023", "topik", "topic"),
-            ("CREATE SOURCE x (a INT) WITH (topic = 't', format = 'avro')", 501, "0A000", "avro", "json"),
-            ("CREATE SOURCE x (a INT) WITH (topic = 't', start = 'yesterday')", 400, "22023", "start", ""),
+            (
+                "CREATE SOURCE x (a INT) WITH (topik = 't')",
+                400,
+                "22023",
+                "topik",
+                "topic",
+            ),
+            (
+                "CREATE SOURCE x (a INT) WITH (topic = 't', format = 'avro')",
+                501,
+                "0A000",
+                "avro",
+                "json",
+            ),
+            (
+                "CREATE SOURCE x (a INT) WITH (topic = 't', start = 'yesterday')",
+                400,
+                "22023",
+                "start",
+                "",
+            ),
             ("CREATE SOURCE x (a INT, a TEXT)", 400, "42701", "\"a\"", ""),
             ("CREATE SOURCE x (_offset INT)", 400, "42701", "_offset", ""),
             ("CREATE SOURCE x (a GEOMETRY)", 501, "0A000", "\"a\"", "TEXT"),
-            ("CREATE SOURCE x (a INT, WATERMARK FOR a)", 400, "42804", "TIMESTAMPTZ", ""),
+            (
+                "CREATE SOURCE x (a INT, WATERMARK FOR a)",
+                400,
+                "42804",
+                "TIMESTAMPTZ",
+                "",
+            ),
             ("CREATE SOURCE x (a INT, WATERMARK FOR b)", 400, "42703", "\"b\"", ""),
             ("CREATE SOURCE x (a NUMERIC(50,2))", 400, "22023", "50", ""),
-            ("CREATE SOURCE x (id INT, PRIMARY KEY (id))", 501, "0A000", "primary key", "materialized view"),
-            ("CREATE SINK x AS SELECT * FROM s", 400, "22023", "connector", "connector = 'topic'"),
-            ("CREATE SINK x AS SELECT * FROM s WITH (connector = 'postgres')", 501, "0A000", "postgres", "blackhole"),
-            ("CREATE SINK x AS SELECT * FROM s WITH (connector = 'topic', topic = '__consumer_offsets')", 400, "42602", "__", ""),
-            ("CREATE SINK x AS SELECT * FROM s WITH (connector = 'topic', topic = 'a b')", 400, "42602", "' '", ""),
-            ("CREATE MATERIALIZED VIEW \"a b\" AS SELECT k FROM s", 400, "42602", "' '", ""),
-            ("CREATE MATERIALIZED VIEW x AS SELECT k FROM missing", 404, "42P01", "missing", ""),
-            ("CREATE MATERIALIZED VIEW x WITH (parallelism = 2) AS SELECT k FROM s", 501, "0A000", "parallelism", ""),
-            ("CREATE MATERIALIZED VIEW x WITH (state_ttl = '1 h') AS SELECT k FROM s", 501, "0A000", "state_ttl", ""),
-            ("CREATE MATERIALIZED VIEW s AS SELECT k FROM s", 409, "42P07", "\"s\"", ""),
+            (
+                "CREATE SOURCE x (id INT, PRIMARY KEY (id))",
+                501,
+                "0A000",
+                "primary key",
+                "materialized view",
+            ),
+            (
+                "CREATE SINK x AS SELECT * FROM s",
+                400,
+                "22023",
+                "connector",
+                "connector = 'topic'",
+            ),
+            (
+                "CREATE SINK x AS SELECT * FROM s WITH (connector = 'postgres')",
+                501,
+                "0A000",
+                "postgres",
+                "blackhole",
+            ),
+            (
+                "CREATE SINK x AS SELECT * FROM s WITH (connector = 'topic', topic = '__consumer_offsets')",
+                400,
+                "42602",
+                "__",
+                "",
+            ),
+            (
+                "CREATE SINK x AS SELECT * FROM s WITH (connector = 'topic', topic = 'a b')",
+                400,
+                "42602",
+                "' '",
+                "",
+            ),
+            (
+                "CREATE MATERIALIZED VIEW \"a b\" AS SELECT k FROM s",
+                400,
+                "42602",
+                "' '",
+                "",
+            ),
+            (
+                "CREATE MATERIALIZED VIEW x AS SELECT k FROM missing",
+                404,
+                "42P01",
+                "missing",
+                "",
+            ),
+            (
+                "CREATE MATERIALIZED VIEW x WITH (parallelism = 2) AS SELECT k FROM s",
+                501,
+                "0A000",
+                "parallelism",
+                "",
+            ),
+            (
+                "CREATE MATERIALIZED VIEW x WITH (state_ttl = '1 h') AS SELECT k FROM s",
+                501,
+                "0A000",
+                "state_ttl",
+                "",
+            ),
+            (
+                "CREATE MATERIALIZED VIEW s AS SELECT k FROM s",
+                409,
+                "42P07",
+                "\"s\"",
+                "",
+            ),
         ],
     );
-    assert_eq!(bed.http.rows("SHOW QUERIES").len(), 0, "nothing of a refused statement stays");
-    let exists = bed.http.try_sql(&format!("CREATE MATERIALIZED VIEW \"{topic}\" AS SELECT k FROM s"));
-    assert_eq!((exists.status, exists.error_code()), (409, "42P07".into()), "a view does not take a topic over");
+    assert_eq!(
+        bed.http.rows("SHOW QUERIES").len(),
+        0,
+        "nothing of a refused statement stays"
+    );
+    let exists = bed
+        .http
+        .try_sql(&format!("CREATE MATERIALIZED VIEW \"{topic}\" AS SELECT k FROM s"));
+    assert_eq!(
+        (exists.status, exists.error_code()),
+        (409, "42P07".into()),
+        "a view does not take a topic over"
+    );
 }
 
 #[test]
 fn what_cannot_be_maintained_is_refused_with_what_to_write_instead() {
     let mut bed = Bed::start();
     let topic = bed.topic("events", 1).name;
-    bed.http.sql(&format!("CREATE SOURCE s (k TEXT, v INT, ts TIMESTAMPTZ, WATERMARK FOR ts) WITH (topic = '{topic}')"));
+    bed.http.sql(&format!(
+        "CREATE SOURCE s (k TEXT, v INT, ts TIMESTAMPTZ, WATERMARK FOR ts) WITH (topic = '{topic}')"
+    ));
     check(
         &bed.http,
         &[
-            ("CREATE MATERIALIZED VIEW x AS SELECT a.k FROM s a JOIN s b ON a.k = b.k", 501, "0A000", "join", "materialized view"),
-            ("CREATE MATERIALIZED VIEW x AS SELECT DISTINCT k FROM s", 501, "0A000", "DISTINCT", "GROUP BY"),
-            ("CREATE MATERIALIZED VIEW x AS SELECT k FROM s ORDER BY k", 501, "0A000", "ORDER BY", "SELECT"),
-            ("CREATE MATERIALIZED VIEW x AS SELECT k FROM s LIMIT 3", 501, "0A000", "LIMIT", "SELECT"),
-            ("CREATE MATERIALIZED VIEW x AS SELECT count(*) AS n FROM s", 501, "0A000", "whole stream", "GROUP BY"),
-            ("CREATE MATERIALIZED VIEW x AS SELECT k, now() AS t FROM s", 501, "0A000", "now()", "event time"),
-            ("CREATE MATERIALIZED VIEW x AS SELECT k, stddev(v) AS d FROM s GROUP BY k", 501, "0A000", "stddev", "count"),
-            ("CREATE MATERIALIZED VIEW x AS SELECT k, count(*) AS n FROM s GROUP BY k EMIT ON WINDOW CLOSE", 501, "0A000", "window", "EMIT ON UPDATE"),
-            ("CREATE MATERIALIZED VIEW x AS SELECT k FROM s LATE TO 'late'", 501, "0A000", "LATE TO", "late"),
-            ("CREATE MATERIALIZED VIEW x AS SELECT count(*) AS n FROM TUMBLE(s, ts, INTERVAL '1 minute') GROUP BY window_start, window_end, k EMIT ON UPDATE", 501, "0A000", "missing", "SELECT list"),
-            ("CREATE MATERIALIZED VIEW x AS SELECT window_start, count(*) AS n FROM SESSION(s, ts, INTERVAL '1 minute') GROUP BY window_start", 501, "0A000", "session", "TUMBLE"),
-            ("CREATE MATERIALIZED VIEW x AS SELECT 1 AS one", 501, "0A000", "no topic", ""),
+            (
+                "CREATE MATERIALIZED VIEW x AS SELECT a.k FROM s a JOIN s b ON a.k = b.k",
+                501,
+                "0A000",
+                "join",
+                "materialized view",
+            ),
+            (
+                "CREATE MATERIALIZED VIEW x AS SELECT DISTINCT k FROM s",
+                501,
+                "0A000",
+                "DISTINCT",
+                "GROUP BY",
+            ),
+            (
+                "CREATE MATERIALIZED VIEW x AS SELECT k FROM s ORDER BY k",
+                501,
+                "0A000",
+                "ORDER BY",
+                "SELECT",
+            ),
+            (
+                "CREATE MATERIALIZED VIEW x AS SELECT k FROM s LIMIT 3",
+                501,
+                "0A000",
+                "LIMIT",
+                "SELECT",
+            ),
+            (
+                "CREATE MATERIALIZED VIEW x AS SELECT count(*) AS n FROM s",
+                501,
+                "0A000",
+                "whole stream",
+                "GROUP BY",
+            ),
+            (
+                "CREATE MATERIALIZED VIEW x AS SELECT k, now() AS t FROM s",
+                501,
+                "0A000",
+                "now()",
+                "event time",
+            ),
+            (
+                "CREATE MATERIALIZED VIEW x AS SELECT k, stddev(v) AS d FROM s GROUP BY k",
+                501,
+                "0A000",
+                "stddev",
+                "count",
+            ),
+            (
+                "CREATE MATERIALIZED VIEW x AS SELECT k, count(*) AS n FROM s GROUP BY k EMIT ON WINDOW CLOSE",
+                501,
+                "0A000",
+                "window",
+                "EMIT ON UPDATE",
+            ),
+            (
+                "CREATE MATERIALIZED VIEW x AS SELECT k FROM s LATE TO 'late'",
+                501,
+                "0A000",
+                "LATE TO",
+                "late",
+            ),
+            (
+                "CREATE MATERIALIZED VIEW x AS SELECT count(*) AS n FROM TUMBLE(s, ts, INTERVAL '1 minute') GROUP BY window_start, window_end, k EMIT ON UPDATE",
+                501,
+                "0A000",
+                "missing",
+                "SELECT list",
+            ),
+            (
+                "CREATE MATERIALIZED VIEW x AS SELECT window_start, count(*) AS n FROM SESSION(s, ts, INTERVAL '1 minute') GROUP BY window_start",
+                501,
+                "0A000",
+                "session",
+                "TUMBLE",
+            ),
+            (
+                "CREATE MATERIALIZED VIEW x AS SELECT 1 AS one",
+                501,
+                "0A000",
+                "no topic",
+                "",
+            ),
         ],
     );
 }
@@ -145,7 +346,11 @@ fn positions_count_characters_from_one() {
     let http = Http::of(&broker);
     let position = |statement: &str| http.try_sql(statement).json()["error"]["position"].clone();
     assert_eq!(position("SELEC 1"), json!(1));
-    assert_eq!(position("SELECT 1; SELECT 2"), json!(11), "where the second one begins, or its semicolon");
+    assert_eq!(
+        position("SELECT 1; SELECT 2"),
+        json!(9),
+        "the semicolon behind which there is more"
+    );
     assert_eq!(position("SELECT 'ä', nope FROM (VALUES (1)) AS t(n)"), json!(13));
     assert_eq!(position("CREATE SOURCE x (a INT) WITH (topik = 't')"), json!(31));
     assert_eq!(position("SELECT\n  nope FROM (VALUES (1)) AS t(n)"), json!(10));
@@ -154,14 +359,31 @@ fn positions_count_characters_from_one() {
 #[test]
 fn requests_that_are_none() {
     let broker = TestBroker::start();
-    for body in ["", "not JSON", "[]", "{}", "{\"statement\": 5}", "{\"statement\": \"SELECT 1\", \"extra\": 1}"] {
+    for body in [
+        "",
+        "not JSON",
+        "[]",
+        "{}",
+        "{\"statement\": 5}",
+        "{\"statement\": \"SELECT 1\", \"extra\": 1}",
+    ] {
         let reply = post(&broker, None, body.as_bytes());
-        assert_eq!((reply.status, reply.json()["error"]["code"].clone()), (400, json!("42601")), "{body}");
+        assert_eq!(
+            (reply.status, reply.json()["error"]["code"].clone()),
+            (400, json!("42601")),
+            "{body}"
+        );
     }
     let lists = json!({ "statement": "SELECT $1", "parameters": [[1, 2]] });
     let reply = post(&broker, None, lists.to_string().as_bytes());
-    assert_eq!((reply.status, reply.json()["error"]["code"].clone()), (501, json!("0A000")));
+    assert_eq!(
+        (reply.status, reply.json()["error"]["code"].clone()),
+        (501, json!("0A000"))
+    );
     let get = Http::of(&broker).get("/v1/sql");
     assert_eq!((get.status, get.json()["error"]["message"].is_string()), (405, true));
-    assert_eq!(Http::of(&broker).get("/v1/nothing").json()["error"]["code"], Value::from("42704"));
+    assert_eq!(
+        Http::of(&broker).get("/v1/nothing").json()["error"]["code"],
+        Value::from("42704")
+    );
 }

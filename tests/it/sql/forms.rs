@@ -38,10 +38,17 @@ fn json_is_one_document() {
         let document = reply.json();
         assert_eq!(document["columns"], columns());
         assert_eq!(document["rows"][1], json!([-1, "say \"hi\", then\nleave", null]));
-        assert_eq!((&document["command"], &document["row_count"]), (&json!("SELECT"), &json!(2)));
+        assert_eq!(
+            (&document["command"], &document["row_count"]),
+            (&json!("SELECT"), &json!(2))
+        );
     }
     let reply = post(&broker, None, json!({ "statement": SELECT }).to_string().as_bytes());
-    assert_eq!((reply.status, reply.content_type.as_str()), (200, JSON), "without an Accept header");
+    assert_eq!(
+        (reply.status, reply.content_type.as_str()),
+        (200, JSON),
+        "without an Accept header"
+    );
 }
 
 #[test]
@@ -50,12 +57,21 @@ fn ndjson_is_columns_and_then_a_row_per_line() {
     let reply = ask(&broker, NDJSON, SELECT);
     assert_eq!((reply.status, reply.content_type.as_str()), (200, NDJSON));
     let text = reply.text();
-    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let lines: Vec<Value> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect();
     assert_eq!(lines.len(), 3, "{text}");
     assert_eq!(lines[0], columns());
     assert!(text.contains("[9223372036854775807,\"plain\",12.50]\n"), "{text}");
     assert_eq!(lines[2], json!([-1, "say \"hi\", then\nleave", null]));
-    assert_eq!(ask(&broker, NDJSON, "SELECT 1 AS one WHERE false").text().lines().count(), 1);
+    assert_eq!(
+        ask(&broker, NDJSON, "SELECT 1 AS one WHERE false")
+            .text()
+            .lines()
+            .count(),
+        1
+    );
 }
 
 #[test]
@@ -67,11 +83,16 @@ fn events_have_a_schema_rows_and_an_end() {
     let names: Vec<&str> = events.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!((names[0], names[names.len() - 1]), ("schema", "end"));
     assert_eq!(events[0].1, columns());
-    let rows: Vec<&Value> =
-        events[1..events.len() - 1].iter().flat_map(|(_, data)| data.as_array().expect("an array")).collect();
+    let rows: Vec<&Value> = events[1..events.len() - 1]
+        .iter()
+        .flat_map(|(_, data)| data.as_array().expect("an array"))
+        .collect();
     assert_eq!(rows.len(), 2);
     assert_eq!(rows[1], &json!([-1, "say \"hi\", then\nleave", null]));
-    assert_eq!(events[events.len() - 1].1, json!({ "command": "SELECT", "row_count": 2 }));
+    assert_eq!(
+        events[events.len() - 1].1,
+        json!({ "command": "SELECT", "row_count": 2 })
+    );
 }
 
 fn events(text: &str) -> Vec<(String, Value)> {
@@ -81,7 +102,10 @@ fn events(text: &str) -> Vec<(String, Value)> {
         let data = data.strip_prefix("data: ").expect("data");
         (name, serde_json::from_str(data).expect("JSON"))
     };
-    text.split("\n\n").filter(|block| !block.is_empty()).map(event).collect()
+    text.split("\n\n")
+        .filter(|block| !block.is_empty())
+        .map(event)
+        .collect()
 }
 
 #[test]
@@ -103,7 +127,13 @@ fn arrow_streams_are_read_by_arrow() {
     let (mut ids, mut texts, mut amounts) = (Vec::new(), Vec::new(), Vec::new());
     for batch in &batches {
         ids.extend(batch.column(0).as_primitive::<Int64Type>().iter());
-        texts.extend(batch.column(1).as_string::<i32>().iter().map(|text| text.map(str::to_owned)));
+        texts.extend(
+            batch
+                .column(1)
+                .as_string::<i32>()
+                .iter()
+                .map(|text| text.map(str::to_owned)),
+        );
         amounts.extend(batch.column(2).as_primitive::<Decimal128Type>().iter());
     }
     assert_eq!(ids, [Some(i64::MAX), Some(-1)]);
@@ -116,7 +146,10 @@ fn commands_have_no_rows_in_any_form() {
     let broker = TestBroker::start();
     let set = "SET epoch_interval = '1 s'";
     assert_eq!(ask(&broker, JSON, set).json()["command"], "SET");
-    assert_eq!(events(&ask(&broker, EVENTS, set).text()), [("end".to_owned(), json!({ "command": "SET", "row_count": 0 }))]);
+    assert_eq!(
+        events(&ask(&broker, EVENTS, set).text()),
+        [("end".to_owned(), json!({ "command": "SET", "row_count": 0 }))]
+    );
     assert_eq!(ask(&broker, NDJSON, set).text(), "[]\n");
     for form in [CSV, ARROW] {
         assert_eq!(ask(&broker, form, set).status, 204, "{form}");
@@ -133,5 +166,9 @@ fn errors_are_json_in_every_form() {
     }
     let reply = ask(&broker, "image/png", "SELECT 1");
     assert_eq!(reply.status, 406);
-    assert!(reply.json()["error"]["message"].as_str().is_some_and(|text| text.contains(NDJSON)));
+    assert!(
+        reply.json()["error"]["message"]
+            .as_str()
+            .is_some_and(|text| text.contains(NDJSON))
+    );
 }

@@ -40,19 +40,33 @@ fn post(broker: &TestBroker, accept: Option<&str>, body: &[u8]) -> Reply {
         .accept(accept.unwrap_or_default())
         .build();
     let agent: ureq::Agent = config.into();
-    let request = agent.post(format!("{}/v1/sql", broker.http_url())).content_type("application/json");
+    let request = agent
+        .post(format!("{}/v1/sql", broker.http_url()))
+        .content_type("application/json");
     let mut response = request.send(body).expect("the server answers");
-    let content_type = response.headers().get("content-type").and_then(|value| value.to_str().ok());
+    let content_type = response
+        .headers()
+        .get("content-type")
+        .and_then(|value| value.to_str().ok());
     Reply {
         status: response.status().as_u16(),
         content_type: content_type.unwrap_or_default().to_owned(),
-        body: response.body_mut().with_config().limit(u64::MAX).read_to_vec().expect("a whole body"),
+        body: response
+            .body_mut()
+            .with_config()
+            .limit(u64::MAX)
+            .read_to_vec()
+            .expect("a whole body"),
     }
 }
 
 /// One statement in the form asked for.
 fn ask(broker: &TestBroker, accept: &str, statement: &str) -> Reply {
-    post(broker, Some(accept), json!({ "statement": statement }).to_string().as_bytes())
+    post(
+        broker,
+        Some(accept),
+        json!({ "statement": statement }).to_string().as_bytes(),
+    )
 }
 
 /// One statement with parameters, as JSON.
@@ -64,7 +78,10 @@ fn with_parameters(broker: &TestBroker, statement: &str, parameters: &Value) -> 
 /// A statement that returns no rows: its command tag.
 fn tag(http: &Http, statement: &str) -> String {
     let answer = http.sql(statement);
-    assert_eq!((&answer["columns"], &answer["rows"], &answer["row_count"]), (&json!([]), &json!([]), &json!(0)));
+    assert_eq!(
+        (&answer["columns"], &answer["rows"], &answer["row_count"]),
+        (&json!([]), &json!([]), &json!(0))
+    );
     answer["command"].as_str().expect("a command tag").to_owned()
 }
 

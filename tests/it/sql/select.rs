@@ -35,9 +35,19 @@ fn number(value: &Value) -> i64 {
 fn a_bare_topic_shows_its_metadata() {
     let mut bed = Bed::start();
     let name = with_records(&mut bed).name;
-    let answer = bed.http.sql(&format!("SELECT * FROM \"{name}\" WHERE _partition = 1 AND _offset = 42"));
-    let columns: Vec<&Value> = answer["columns"].as_array().expect("columns").iter().map(|c| &c["name"]).collect();
-    assert_eq!(columns, ["_partition", "_offset", "_timestamp", "_key", "_value", "_headers"]);
+    let answer = bed.http.sql(&format!(
+        "SELECT * FROM \"{name}\" WHERE _partition = 1 AND _offset = 42"
+    ));
+    let columns: Vec<&Value> = answer["columns"]
+        .as_array()
+        .expect("columns")
+        .iter()
+        .map(|c| &c["name"])
+        .collect();
+    assert_eq!(
+        columns,
+        ["_partition", "_offset", "_timestamp", "_key", "_value", "_headers"]
+    );
     let row = &answer["rows"][0];
     assert_eq!(answer["row_count"], json!(1));
     assert_eq!(row[0], json!(1));
@@ -45,8 +55,12 @@ fn a_bare_topic_shows_its_metadata() {
     assert_eq!(row[2], json!("2026-01-01T00:00:04.002000Z"));
     assert_eq!(row[3], json!("k2"));
     assert_eq!(row[4], json!("{\"n\": 42, \"p\": 1}"));
-    assert_eq!(row[5], json!([{ "name": "trace", "value": "YWJj" }, { "name": "trace", "value": null }]));
-    let inside = format!("SELECT (_value ->> 'n')::INT + 1 AS next FROM \"{name}\" WHERE _offset = 42 AND _partition = 2");
+    assert_eq!(
+        row[5],
+        json!([{ "name": "trace", "value": "YWJj" }, { "name": "trace", "value": null }])
+    );
+    let inside =
+        format!("SELECT (_value ->> 'n')::INT + 1 AS next FROM \"{name}\" WHERE _offset = 42 AND _partition = 2");
     assert_eq!(bed.http.rows(&inside), [[json!(43)]]);
 }
 
@@ -55,7 +69,10 @@ fn bounds_on_metadata_leave_exactly_what_they_say() {
     let mut bed = Bed::start();
     let name = with_records(&mut bed).name;
     let count = |condition: &str| {
-        number(&bed.http.rows(&format!("SELECT count(*) AS n FROM \"{name}\" WHERE {condition}"))[0][0])
+        number(
+            &bed.http
+                .rows(&format!("SELECT count(*) AS n FROM \"{name}\" WHERE {condition}"))[0][0],
+        )
     };
     for (condition, expected) in [
         ("true", 300),
@@ -68,7 +85,10 @@ fn bounds_on_metadata_leave_exactly_what_they_say() {
         ("55 > _offset AND _partition = 2", 55),
         ("_timestamp >= TIMESTAMPTZ '2026-01-01T00:00:09.005Z'", 15),
         ("_timestamp < TIMESTAMPTZ '2026-01-01T00:00:01Z'", 30),
-        ("_timestamp > TIMESTAMPTZ '2026-01-01T00:00:01Z' AND _timestamp < TIMESTAMPTZ '2026-01-01T00:00:02Z'", 27),
+        (
+            "_timestamp > TIMESTAMPTZ '2026-01-01T00:00:01Z' AND _timestamp < TIMESTAMPTZ '2026-01-01T00:00:02Z'",
+            27,
+        ),
         ("_timestamp >= TIMESTAMPTZ '2027-01-01T00:00:00Z'", 0),
         ("_offset = 7 AND _key = 'k7'", 3),
         ("_offset = 7 AND _key = 'k8'", 0),
@@ -85,9 +105,17 @@ fn what_bounds_leave_out_is_not_read() {
     bed.send(&topic, 0, &["not JSON"]);
     bed.send(&topic, 0, &[r#"{"n": 1}"#]);
     bed.send(&topic, 1, &[r#"{"n": 2}"#]);
-    bed.http.sql(&format!("CREATE SOURCE strict (n INT) WITH (topic = '{}') ON ERROR FAIL", topic.name));
+    bed.http.sql(&format!(
+        "CREATE SOURCE strict (n INT) WITH (topic = '{}') ON ERROR FAIL",
+        topic.name
+    ));
     let failed = bed.http.try_sql("SELECT n FROM strict");
-    assert_eq!((failed.status, failed.error_code()), (400, "22000".into()), "{}", failed.body);
+    assert_eq!(
+        (failed.status, failed.error_code()),
+        (400, "22000".into()),
+        "{}",
+        failed.body
+    );
     assert!(failed.body.contains("offset 0"), "{}", failed.body);
     assert_eq!(bed.http.rows("SELECT n FROM strict WHERE _offset > 0"), [[json!(1)]]);
     assert_eq!(bed.http.rows("SELECT n FROM strict WHERE _partition = 1"), [[json!(2)]]);
@@ -97,10 +125,20 @@ fn what_bounds_leave_out_is_not_read() {
 fn declared_sources_have_columns_and_hidden_metadata() {
     let mut bed = Bed::start();
     let name = with_records(&mut bed).name;
-    bed.http.sql(&format!("CREATE SOURCE s (n BIGINT, p INT) WITH (topic = '{name}', format = 'json')"));
-    bed.http.sql("CREATE VIEW even (number, place) AS SELECT n, p FROM s WHERE n % 2 = 0");
-    assert_eq!(bed.http.sql("SELECT * FROM s LIMIT 1")["columns"].as_array().map(Vec::len), Some(2));
-    let row = &bed.http.rows("SELECT n, p, _partition, _offset, _key FROM s WHERE n = 33 AND p = 2")[0];
+    bed.http.sql(&format!(
+        "CREATE SOURCE s (n BIGINT, p INT) WITH (topic = '{name}', format = 'json')"
+    ));
+    bed.http
+        .sql("CREATE VIEW even (number, place) AS SELECT n, p FROM s WHERE n % 2 = 0");
+    assert_eq!(
+        bed.http.sql("SELECT * FROM s LIMIT 1")["columns"]
+            .as_array()
+            .map(Vec::len),
+        Some(2)
+    );
+    let row = &bed
+        .http
+        .rows("SELECT n, p, _partition, _offset, _key FROM s WHERE n = 33 AND p = 2")[0];
     assert_eq!(row[..4], [json!(33), json!(2), json!(2), json!(33)]);
     assert_eq!(row[4], json!("azM="), "a key of a declared source is BYTEA");
     let grouped = "SELECT p, count(*) AS n, sum(n) AS total, min(n), max(n), avg(n) AS mean, count(DISTINCT n % 7)
@@ -109,7 +147,10 @@ fn declared_sources_have_columns_and_hidden_metadata() {
     assert_eq!(rows.len(), 2);
     let numbers: Vec<f64> = rows[0].iter().map(|cell| cell.as_f64().expect("a number")).collect();
     assert_eq!(numbers, [2.0, 100.0, 4950.0, 0.0, 99.0, 49.5, 7.0]);
-    assert_eq!(bed.http.rows("SELECT count(*) FROM even WHERE place = 1"), [[json!(50)]]);
+    assert_eq!(
+        bed.http.rows("SELECT count(*) FROM even WHERE place = 1"),
+        [[json!(50)]]
+    );
     let joined = "SELECT count(*) FROM s AS a JOIN even AS b ON a.n = b.number AND a.p = b.place";
     assert_eq!(bed.http.rows(joined), [[json!(150)]], "bounded queries may join");
     let windows = format!(
@@ -117,20 +158,29 @@ fn declared_sources_have_columns_and_hidden_metadata() {
          GROUP BY window_start, window_end ORDER BY 1"
     );
     let starts = bed.http.rows(&windows);
-    assert_eq!(starts, [
-        [json!("2026-01-01T00:00:00.000000Z"), json!(150)],
-        [json!("2026-01-01T00:00:05.000000Z"), json!(150)],
-    ]);
+    assert_eq!(
+        starts,
+        [
+            [json!("2026-01-01T00:00:00.000000Z"), json!(150)],
+            [json!("2026-01-01T00:00:05.000000Z"), json!(150)],
+        ]
+    );
 }
 
 #[test]
 fn a_select_ends_at_what_was_there_when_it_began() {
     let mut bed = Bed::start();
     let topic = bed.topic("growing", 1);
-    assert_eq!(bed.http.rows(&format!("SELECT * FROM \"{}\"", topic.name)).len(), 0, "an empty topic is no error");
+    assert_eq!(
+        bed.http.rows(&format!("SELECT * FROM \"{}\"", topic.name)).len(),
+        0,
+        "an empty topic is no error"
+    );
     for round in 1..=3_i64 {
         bed.send(&topic, 0, &["{}", "{}"]);
-        let rows = bed.http.rows(&format!("SELECT max(_offset) + 1, count(*) FROM \"{}\"", topic.name));
+        let rows = bed
+            .http
+            .rows(&format!("SELECT max(_offset) + 1, count(*) FROM \"{}\"", topic.name));
         assert_eq!(rows, [[json!(round * 2), json!(round * 2)]]);
     }
 }
@@ -148,15 +198,23 @@ fn compressed_batches_and_bytes_are_read() {
             .create()
             .expect("a producer");
         for n in 0..50 {
-            let value = format!("{{\"codec\": \"{codec}\", \"n\": {n}, \"filler\": \"{}\"}}", "z".repeat(100));
+            let value = format!(
+                "{{\"codec\": \"{codec}\", \"n\": {n}, \"filler\": \"{}\"}}",
+                "z".repeat(100)
+            );
             let record = rdkafka::producer::BaseRecord::<(), str>::to(&topic.name).payload(&value);
             producer.send(record).expect("queued");
         }
         rdkafka::producer::Producer::flush(&producer, std::time::Duration::from_secs(30)).expect("sent");
     }
     bed.send(&topic, 0, &[[0xff_u8, 0x00, 0xfe]]);
-    bed.http.sql(&format!("CREATE SOURCE c (codec TEXT, n INT) WITH (topic = '{}')", topic.name));
-    let rows = bed.http.rows("SELECT codec, sum(n) FROM c GROUP BY codec ORDER BY codec");
+    bed.http.sql(&format!(
+        "CREATE SOURCE c (codec TEXT, n INT) WITH (topic = '{}')",
+        topic.name
+    ));
+    let rows = bed
+        .http
+        .rows("SELECT codec, sum(n) FROM c GROUP BY codec ORDER BY codec");
     let expected = ["gzip", "lz4", "none", "snappy", "zstd"].map(|codec| vec![json!(codec), json!(1225)]);
     assert_eq!(rows, expected);
     let bytes = format!("SELECT _value FROM \"{}\" WHERE _offset = 250", topic.name);

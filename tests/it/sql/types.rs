@@ -37,9 +37,18 @@ fn json_numbers_are_exact_from_topic_to_result() {
         "[[9223372036854775807,-32768,12345678901234567890.12],[-9223372036854775808,32767,-0.01],\
          [9007199254740993,null,100.00]]"
     );
-    assert_eq!(rows_text(&bed, "SELECT sum(money) AS total FROM numbers"), "[[12345678901234567990.11]]");
-    assert_eq!(rows_text(&bed, "SELECT big - 1 AS less FROM numbers WHERE big = 9007199254740993"), "[[9007199254740992]]");
-    assert_eq!(rows_text(&bed, "SELECT max(big) AS m, min(small) AS s FROM numbers"), "[[9223372036854775807,-32768]]");
+    assert_eq!(
+        rows_text(&bed, "SELECT sum(money) AS total FROM numbers"),
+        "[[12345678901234567990.11]]"
+    );
+    assert_eq!(
+        rows_text(&bed, "SELECT big - 1 AS less FROM numbers WHERE big = 9007199254740993"),
+        "[[9007199254740992]]"
+    );
+    assert_eq!(
+        rows_text(&bed, "SELECT max(big) AS m, min(small) AS s FROM numbers"),
+        "[[9223372036854775807,-32768]]"
+    );
     let overflow = bed.http.try_sql("SELECT big + 1 FROM numbers");
     assert_eq!(overflow.error_code(), "22003", "an overflow is an error and no wrap");
     let parsed: Value = bed.http.rows("SELECT x FROM numbers ORDER BY _offset")[1][0].clone();
@@ -73,7 +82,11 @@ fn every_type_of_a_source_has_its_form_in_results() {
     ];
     assert_eq!(rows[0], expected);
     assert_eq!(rows[1], vec![Value::Null; 10], "a missing field is NULL");
-    assert_eq!(bed.http.rows("SELECT o -> 'a' -> 1 AS two, o ->> 'a' AS a FROM types WHERE b"), [[json!("2"), json!("[1, 2]")]]);
+    assert_eq!(
+        bed.http
+            .rows("SELECT o -> 'a' -> 1 AS two, o ->> 'a' AS a FROM types WHERE b"),
+        [[json!("2"), json!("[1, 2]")]]
+    );
 }
 
 #[test]
@@ -81,7 +94,10 @@ fn timestamps_in_json_may_be_numbers() {
     let mut bed = Bed::start();
     let topic = bed.topic("times", 1);
     bed.send(&topic, 0, &[r#"{"at": 1767225600}"#]);
-    for (unit, expected) in [("s", "2026-01-01T00:00:00.000000Z"), ("ms", "1970-01-21T10:53:45.600000Z")] {
+    for (unit, expected) in [
+        ("s", "2026-01-01T00:00:00.000000Z"),
+        ("ms", "1970-01-21T10:53:45.600000Z"),
+    ] {
         let name = format!("in_{unit}");
         bed.http.sql(&format!(
             "CREATE SOURCE {name} (at TIMESTAMPTZ) WITH (topic = '{}', timestamp.unit = '{unit}')",
@@ -94,7 +110,9 @@ fn timestamps_in_json_may_be_numbers() {
 #[test]
 fn floats_that_json_lacks_are_texts() {
     let bed = Bed::start();
-    let rows = bed.http.rows("SELECT 'NaN'::DOUBLE PRECISION, 'Infinity'::DOUBLE PRECISION, '-Infinity'::REAL");
+    let rows = bed
+        .http
+        .rows("SELECT 'NaN'::DOUBLE PRECISION, 'Infinity'::DOUBLE PRECISION, '-Infinity'::REAL");
     assert_eq!(rows, [[json!("NaN"), json!("Infinity"), json!("-Infinity")]]);
 }
 
@@ -106,15 +124,30 @@ fn parameters_are_exact_and_typed_by_their_place() {
         assert_eq!(reply.status, 200, "{statement}: {}", reply.text());
         reply.json()["rows"][0].clone()
     };
-    assert_eq!(row("SELECT $1 AS n", json!([9_223_372_036_854_775_807_i64])), json!([9_223_372_036_854_775_807_i64]));
+    assert_eq!(
+        row("SELECT $1 AS n", json!([9_223_372_036_854_775_807_i64])),
+        json!([9_223_372_036_854_775_807_i64])
+    );
     let numeric: Value = serde_json::from_str("[12345678901234567890.10]").expect("a number");
     let reply = with_parameters(&bed.broker, "SELECT $1 AS n", &numeric);
     assert!(reply.text().contains("[12345678901234567890.10]"), "{}", reply.text());
-    assert_eq!(row("SELECT $1 AS t, $2 AS b, $3 AS n, $1 AS again", json!(["it's", false, null])), json!(["it's", false, null, "it's"]));
+    assert_eq!(
+        row(
+            "SELECT $1 AS t, $2 AS b, $3 AS n, $1 AS again",
+            json!(["it's", false, null])
+        ),
+        json!(["it's", false, null, "it's"])
+    );
     let typed = "SELECT n FROM (VALUES (1), (2), (3)) AS t(n) WHERE n >= $1 AND n < $2 ORDER BY n";
     assert_eq!(row(typed, json!([2, 3])), json!([2]));
     let time = "SELECT t FROM (VALUES (TIMESTAMPTZ '2026-01-01T00:00:00Z')) AS x(t) WHERE t < $1";
-    assert_eq!(row(time, json!(["2026-01-02T00:00:00Z"])), json!(["2026-01-01T00:00:00.000000Z"]));
+    assert_eq!(
+        row(time, json!(["2026-01-02T00:00:00Z"])),
+        json!(["2026-01-01T00:00:00.000000Z"])
+    );
     let reply = with_parameters(&bed.broker, "SELECT $2", &json!([1]));
-    assert_eq!((reply.status, reply.json()["error"]["code"].clone()), (400, json!("42P02")));
+    assert_eq!(
+        (reply.status, reply.json()["error"]["code"].clone()),
+        (400, json!("42P02"))
+    );
 }

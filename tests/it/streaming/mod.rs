@@ -60,7 +60,10 @@ fn source(bed: &Bed, topic: &Topic, options: &str) {
 fn send(bed: &mut Bed, topic: &Topic, partitions: i32, events: &[Event]) {
     for chunk in events.chunks(100) {
         for partition in 0..partitions {
-            let mine = chunk.iter().enumerate().filter(|(n, _)| *n % partitions.unsigned_abs() as usize == partition.unsigned_abs() as usize);
+            let mine = chunk
+                .iter()
+                .enumerate()
+                .filter(|(n, _)| *n % partitions.unsigned_abs() as usize == partition.unsigned_abs() as usize);
             let values: Vec<String> = mine.map(|(_, event)| event.json()).collect();
             if !values.is_empty() {
                 bed.send(topic, partition, &values);
@@ -71,14 +74,19 @@ fn send(bed: &mut Bed, topic: &Topic, partitions: i32, events: &[Event]) {
 
 /// Moves the watermark far beyond everything: one event per partition, in a window that stays open.
 fn close_windows(bed: &mut Bed, topic: &Topic, partitions: i32) {
-    let end = Event { ts: requests::now_ms() + 30 * 60_000, key: "end".to_owned(), value: None };
+    let end = Event {
+        ts: requests::now_ms() + 30 * 60_000,
+        key: "end".to_owned(),
+        value: None,
+    };
     for partition in 0..partitions {
         bed.send(topic, partition, &[end.json()]);
     }
 }
 
 /// The six aggregates of a group as SQL names them: what the model and the rows are compared by.
-pub(crate) const AGGREGATES: &str = "count(*) AS n, count(v) AS vs, sum(v) AS total, avg(v) AS mean, min(v) AS low, max(v) AS high,
+pub(crate) const AGGREGATES: &str =
+    "count(*) AS n, count(v) AS vs, sum(v) AS total, avg(v) AS mean, min(v) AS low, max(v) AS high,
     count(DISTINCT v) AS kinds";
 
 /// What [`AGGREGATES`] has to give for some values.
@@ -101,12 +109,17 @@ pub(crate) fn model(events: &[Event], size_ms: i64, slide_ms: i64) -> Results {
     let mut groups: BTreeMap<(i64, String), Vec<Option<i64>>> = BTreeMap::new();
     for event in events {
         let last = event.ts - event.ts.rem_euclid(slide_ms);
-        let starts = (0..).map(|n| last - n * slide_ms).take_while(|start| event.ts < start + size_ms);
+        let starts = (0..)
+            .map(|n| last - n * slide_ms)
+            .take_while(|start| event.ts < start + size_ms);
         for start in starts {
             groups.entry((start, event.key.clone())).or_default().push(event.value);
         }
     }
-    groups.into_iter().map(|(group, values)| (group, aggregate(&values))).collect()
+    groups
+        .into_iter()
+        .map(|(group, values)| (group, aggregate(&values)))
+        .collect()
 }
 
 /// Takes `window_start` and `k` out of a row; what remains is compared.
@@ -123,8 +136,13 @@ fn milliseconds(text: &str) -> i64 {
     let digits = |range: std::ops::Range<usize>| -> i64 { text[range].parse().expect("digits") };
     let (year, month, day) = (digits(0..4), digits(5..7), digits(8..10));
     // Days from the civil calendar, counted from March so that the leap day comes last.
-    let (y, m) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-    let days = 365 * y + y.div_euclid(4) - y.div_euclid(100) + y.div_euclid(400) + (153 * m + 2) / 5 + day - 1 - 719_468;
+    let (y, m) = if month > 2 {
+        (year, month - 3)
+    } else {
+        (year - 1, month + 9)
+    };
+    let days =
+        365 * y + y.div_euclid(4) - y.div_euclid(100) + y.div_euclid(400) + (153 * m + 2) / 5 + day - 1 - 719_468;
     assert_eq!(&text[19..], ".000000Z", "{text}");
     ((days * 24 + digits(11..13)) * 60 + digits(14..16)) * 60_000 + digits(17..19) * 1_000
 }
@@ -132,21 +150,40 @@ fn milliseconds(text: &str) -> i64 {
 /// Compares numbers as numbers: a mean may be written as NUMERIC or as DOUBLE PRECISION.
 #[track_caller]
 pub(crate) fn assert_same(actual: &Results, expected: &Results) {
-    let missing: Vec<_> = expected.keys().filter(|key| !actual.contains_key(*key)).take(5).collect();
-    let extra: Vec<_> = actual.keys().filter(|key| !expected.contains_key(*key)).take(5).collect();
-    assert!(missing.is_empty() && extra.is_empty(), "missing {missing:?}, too much {extra:?}");
+    let missing: Vec<_> = expected
+        .keys()
+        .filter(|key| !actual.contains_key(*key))
+        .take(5)
+        .collect();
+    let extra: Vec<_> = actual
+        .keys()
+        .filter(|key| !expected.contains_key(*key))
+        .take(5)
+        .collect();
+    assert!(
+        missing.is_empty() && extra.is_empty(),
+        "missing {missing:?}, too much {extra:?}"
+    );
     for (key, row) in expected {
-        assert!(same(&actual[key], row), "{key:?}\n  got      {}\n  expected {row}", actual[key]);
+        assert!(
+            same(&actual[key], row),
+            "{key:?}\n  got      {}\n  expected {row}",
+            actual[key]
+        );
     }
 }
 
 fn same(one: &Value, other: &Value) -> bool {
-    let (Some(one), Some(other)) = (one.as_object(), other.as_object()) else { return one == other };
+    let (Some(one), Some(other)) = (one.as_object(), other.as_object()) else {
+        return one == other;
+    };
     one.len() == other.len()
-        && one.iter().all(|(name, value)| match (value.as_f64(), other[name].as_f64()) {
-            (Some(left), Some(right)) => (left - right).abs() <= 1e-6 * right.abs().max(1.0),
-            _ => *value == other[name],
-        })
+        && one
+            .iter()
+            .all(|(name, value)| match (value.as_f64(), other[name].as_f64()) {
+                (Some(left), Some(right)) => (left - right).abs() <= 1e-6 * right.abs().max(1.0),
+                _ => *value == other[name],
+            })
 }
 
 #[test]

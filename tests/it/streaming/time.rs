@@ -7,7 +7,11 @@ use tests::stream::Bed;
 use super::{Event, base_ms, close_windows, keyed, send, source};
 
 fn event(ts: i64, key: &str) -> Event {
-    Event { ts, key: key.to_owned(), value: Some(1) }
+    Event {
+        ts,
+        key: key.to_owned(),
+        value: Some(1),
+    }
 }
 
 const COUNTS: &str = "CREATE SINK counts AS
@@ -18,11 +22,16 @@ fn an_idle_partition_lets_windows_close() {
     let mut bed = Bed::start();
     let topic = bed.topic("in", 2);
     source(&bed, &topic, ", idle_timeout = '300 ms'");
-    bed.http.sql(&format!("{COUNTS} WITH (connector = 'topic', topic = 'counts')"));
+    bed.http
+        .sql(&format!("{COUNTS} WITH (connector = 'topic', topic = 'counts')"));
     let base = base_ms();
     // Partition 1 stays far behind and silent; partition 0 goes on.
     bed.send(&topic, 1, &[event(base, "slow").json()]);
-    bed.send(&topic, 0, &[event(base + 1_000, "fast").json(), event(base + 30_000, "next").json()]);
+    bed.send(
+        &topic,
+        0,
+        &[event(base + 1_000, "fast").json(), event(base + 30_000, "next").json()],
+    );
     let rows = bed.rows_until("counts", "the first window", |rows| rows.len() >= 2);
     let mut keys: Vec<(i64, String)> = rows.iter().map(|row| keyed(row.json()).0).collect();
     keys.sort();
@@ -30,7 +39,9 @@ fn an_idle_partition_lets_windows_close() {
     // When it speaks again, what lies behind the watermark is late.
     bed.send(&topic, 1, &[event(base + 2_000, "slow").json()]);
     bed.caught_up("counts", &topic.name);
-    tests::wait::until("the late row to be counted", || bed.query_metric("late_rows_total", "counts") >= 1.0);
+    tests::wait::until("the late row to be counted", || {
+        bed.query_metric("late_rows_total", "counts") >= 1.0
+    });
     assert_eq!(bed.query_metric("late_rows_total", "counts"), 1.0);
 }
 
@@ -39,15 +50,32 @@ fn without_idleness_the_slowest_partition_holds_windows_open() {
     let mut bed = Bed::start();
     let topic = bed.topic("in", 2);
     source(&bed, &topic, ", idle_timeout = '1 hour'");
-    bed.http.sql(&format!("{COUNTS} WITH (connector = 'topic', topic = 'counts')"));
+    bed.http
+        .sql(&format!("{COUNTS} WITH (connector = 'topic', topic = 'counts')"));
     let base = base_ms();
     bed.send(&topic, 1, &[event(base, "slow").json()]);
-    bed.send(&topic, 0, &[event(base + 1_000, "fast").json(), event(base + 30_000, "next").json()]);
+    bed.send(
+        &topic,
+        0,
+        &[event(base + 1_000, "fast").json(), event(base + 30_000, "next").json()],
+    );
     bed.caught_up("counts", &topic.name);
-    assert_eq!(bed.rows("counts").len(), 0, "partition 1 may still bring rows of that window");
-    bed.send(&topic, 1, &[event(base + 5_000, "slow").json(), event(base + 30_000, "slow").json()]);
+    assert_eq!(
+        bed.rows("counts").len(),
+        0,
+        "partition 1 may still bring rows of that window"
+    );
+    bed.send(
+        &topic,
+        1,
+        &[event(base + 5_000, "slow").json(), event(base + 30_000, "slow").json()],
+    );
     let rows = bed.rows_until("counts", "the first window", |rows| rows.len() >= 2);
-    let slow = rows.iter().map(|row| keyed(row.json())).find(|((_, key), _)| key == "slow").expect("a row");
+    let slow = rows
+        .iter()
+        .map(|row| keyed(row.json()))
+        .find(|((_, key), _)| key == "slow")
+        .expect("a row");
     assert_eq!(slow.1, json!({ "n": 2 }), "its rows were not late");
     assert_eq!(bed.query_metric("late_rows_total", "counts"), 0.0);
 }
@@ -73,20 +101,42 @@ fn late_rows_are_counted_and_kept_where_asked() {
     let mut bed = Bed::start();
     let topic = bed.topic("in", 1);
     source(&bed, &topic, "");
-    bed.http.sql(&format!("{COUNTS} EMIT ON WINDOW CLOSE LATE TO 'late' WITH (connector = 'topic', topic = 'counts')"));
+    bed.http.sql(&format!(
+        "{COUNTS} EMIT ON WINDOW CLOSE LATE TO 'late' WITH (connector = 'topic', topic = 'counts')"
+    ));
     let base = base_ms();
-    let on_time = [event(base, "a"), event(base + 20_000, "b"), event(base + 10_000, "in order enough")];
+    let on_time = [
+        event(base, "a"),
+        event(base + 20_000, "b"),
+        event(base + 10_000, "in order enough"),
+    ];
     send(&mut bed, &topic, 1, &on_time);
     // The watermark stands at base + 19 s: [base, base + 10 s) is closed, [base + 10 s, base + 20 s) is not.
-    send(&mut bed, &topic, 1, &[event(base + 9_999, "too late"), event(base + 10_001, "in order enough")]);
+    send(
+        &mut bed,
+        &topic,
+        1,
+        &[event(base + 9_999, "too late"), event(base + 10_001, "in order enough")],
+    );
     close_windows(&mut bed, &topic, 1);
     let late = bed.rows_until("late", "the late row", |rows| !rows.is_empty());
     let row = late[0].json();
     assert_eq!((row["k"].clone(), late.len()), (json!("too late"), 1), "{late:?}");
     let rows = bed.rows_until("counts", "three windows", |rows| rows.len() >= 3);
-    let mut counts: Vec<_> = rows.iter().map(|row| keyed(row.json())).map(|((_, key), row)| (key, row["n"].clone())).collect();
+    let mut counts: Vec<_> = rows
+        .iter()
+        .map(|row| keyed(row.json()))
+        .map(|((_, key), row)| (key, row["n"].clone()))
+        .collect();
     counts.sort_by_key(|(key, _)| key.clone());
-    assert_eq!(counts, [("a".to_owned(), json!(1)), ("b".to_owned(), json!(1)), ("in order enough".to_owned(), json!(2))]);
+    assert_eq!(
+        counts,
+        [
+            ("a".to_owned(), json!(1)),
+            ("b".to_owned(), json!(1)),
+            ("in order enough".to_owned(), json!(2))
+        ]
+    );
     bed.caught_up("counts", &topic.name);
     assert_eq!(bed.query_metric("late_rows_total", "counts"), 1.0);
 }
@@ -108,11 +158,22 @@ fn a_hopping_row_is_late_only_for_the_windows_that_closed() {
     send(&mut bed, &topic, 1, &[event(base + 4_000, "x")]);
     close_windows(&mut bed, &topic, 1);
     let rows = bed.rows_until("hops", "four windows", |rows| rows.len() >= 4);
-    let mut counts: Vec<_> = rows.iter().map(|row| keyed(row.json())).map(|((start, key), row)| (key, start - base, row["n"].clone())).collect();
+    let mut counts: Vec<_> = rows
+        .iter()
+        .map(|row| keyed(row.json()))
+        .map(|((start, key), row)| (key, start - base, row["n"].clone()))
+        .collect();
     counts.sort_by_key(|(key, start, _)| (key.clone(), *start));
     let expected = [("x", -5_000, 1), ("x", 0, 2), ("y", 0, 1), ("y", 5_000, 1)];
-    assert_eq!(counts, expected.map(|(key, start, n)| (key.to_owned(), start, json!(n))));
-    assert_eq!(bed.query_metric("late_rows_total", "hops"), 0.0, "a row with one open window is not late");
+    assert_eq!(
+        counts,
+        expected.map(|(key, start, n)| (key.to_owned(), start, json!(n)))
+    );
+    assert_eq!(
+        bed.query_metric("late_rows_total", "hops"),
+        0.0,
+        "a row with one open window is not late"
+    );
 }
 
 #[test]
@@ -120,7 +181,8 @@ fn times_that_cannot_be_are_bad_and_move_nothing() {
     let mut bed = Bed::start();
     let topic = bed.topic("in", 1);
     source(&bed, &topic, ", max_future = '1 minute'");
-    bed.http.sql(&format!("{COUNTS} WITH (connector = 'topic', topic = 'counts')"));
+    bed.http
+        .sql(&format!("{COUNTS} WITH (connector = 'topic', topic = 'counts')"));
     let base = base_ms();
     let future = requests::now_ms() + 10 * 60_000;
     bed.send(
@@ -141,5 +203,9 @@ fn times_that_cannot_be_are_bad_and_move_nothing() {
     assert_eq!(bed.query_metric("late_rows_total", "counts"), 0.0);
     bed.send(&topic, 0, &[event(base + 60_000, "b").json()]);
     let rows = bed.rows_until("counts", "the window", |rows| !rows.is_empty());
-    assert_eq!(keyed(rows[0].json()), ((base, "a".to_owned()), json!({ "n": 2 })), "the future closed nothing");
+    assert_eq!(
+        keyed(rows[0].json()),
+        ((base, "a".to_owned()), json!({ "n": 2 })),
+        "the future closed nothing"
+    );
 }

@@ -5,6 +5,7 @@ use kafka_protocol::messages::ProduceResponse;
 use kafka_protocol::messages::produce_response::{PartitionProduceResponse, TopicProduceResponse};
 use tests::batch::Batch;
 use tests::requests::{self, PRODUCE_BY_ID, Topic};
+use tests::wait;
 
 use super::Wire;
 
@@ -19,7 +20,10 @@ pub(crate) fn good(wire: &Wire, version: i16) {
     let second = Batch::of_values(requests::now_ms(), &["c"]).encode();
     let response = connection.call(version, &requests::produce_request(version, &topic, 0, 1, second));
     assert_eq!(response, accepted(version, &topic, 2));
-    assert_eq!(requests::read_values(&mut connection, &topic, 0), [b"a", b"b", b"c"]);
+    // acks=1 is answered before the record is flushed, and only then is it visible.
+    wait::until("the last record to be visible", || {
+        requests::read_values(&mut connection, &topic, 0) == [b"a", b"b", b"c"]
+    });
 }
 
 pub(crate) fn bad(wire: &Wire, version: i16) {

@@ -21,7 +21,10 @@ pub(super) fn run(args: &ConsumeArgs) -> Result<Report, CliError> {
     let (assignment, available) = assignment(&consumer, &args.target.topic)?;
     let wanted = if args.records > 0 { args.records } else { available };
     if wanted == 0 {
-        return Err(CliError::not_found(format!("topic {} holds no records", args.target.topic)));
+        return Err(CliError::not_found(format!(
+            "topic {} holds no records",
+            args.target.topic
+        )));
     }
 
     let before = args.target.pid.map(ServerUsage::read).transpose()?;
@@ -32,7 +35,10 @@ pub(super) fn run(args: &ConsumeArgs) -> Result<Report, CliError> {
     let mut bytes = 0_u64;
     while records < wanted {
         let Some(message) = consumer.poll(Duration::from_secs(args.timeout_s)) else {
-            return Err(CliError::timed_out(format!("{records} of {wanted} records after {} s of silence", args.timeout_s)));
+            return Err(CliError::timed_out(format!(
+                "{records} of {wanted} records after {} s of silence",
+                args.timeout_s
+            )));
         };
         let message = message?;
         started.get_or_insert_with(|| env.monotonic());
@@ -41,7 +47,16 @@ pub(super) fn run(args: &ConsumeArgs) -> Result<Report, CliError> {
     }
     let elapsed = started.map_or(Duration::ZERO, |started| env.monotonic() - started);
     let after = args.target.pid.map(ServerUsage::read).transpose()?;
-    Ok(Report { name: "consume", records, bytes, errors: 0, elapsed, latency_us: None, server: before.zip(after), disk })
+    Ok(Report {
+        name: "consume",
+        records,
+        bytes,
+        errors: 0,
+        elapsed,
+        latency_us: None,
+        server: before.zip(after),
+        disk,
+    })
 }
 
 fn consumer(args: &ConsumeArgs) -> Result<BaseConsumer, CliError> {

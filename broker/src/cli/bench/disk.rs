@@ -32,7 +32,10 @@ impl DiskCeiling {
     fn measure_in(path: &Path) -> std::io::Result<DiskCeiling> {
         let small = syncs_per_second(path, 4 * 1024)?;
         let large = syncs_per_second(path, 1024 * 1024)?;
-        Ok(DiskCeiling { small_syncs_per_second: small, large_bytes_per_second: large * 1024.0 * 1024.0 })
+        Ok(DiskCeiling {
+            small_syncs_per_second: small,
+            large_bytes_per_second: large * 1024.0 * 1024.0,
+        })
     }
 }
 

@@ -20,5 +20,8 @@ pub(super) fn run(args: &ProduceArgs) -> Result<Report, CliError> {
         args.records = args.rate * DEFAULT_SECONDS;
     }
     let report = produce::run(&args)?;
-    Ok(Report { name: "latency", ..report })
+    Ok(Report {
+        name: "latency",
+        ..report
+    })
 }

@@ -19,6 +19,8 @@ use super::{CliError, ProduceArgs};
 use crate::env::Env;
 
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(120);
+/// Latencies above this are counted as this, in microseconds.
+const LATENCY_US_MAX: u64 = 3_600_000_000;
 /// How long the local queue is given to drain before a record is tried again.
 const QUEUE_FULL_PAUSE: Duration = Duration::from_micros(500);
 
@@ -63,11 +65,7 @@ fn warm_up(producer: &ThreadedProducer<Deliveries>, args: &ProduceArgs) -> Resul
     }
 }
 
-fn send_all(
-    producer: &ThreadedProducer<Deliveries>,
-    args: &ProduceArgs,
-    started: Duration,
-) -> Result<u64, CliError> {
+fn send_all(producer: &ThreadedProducer<Deliveries>, args: &ProduceArgs, started: Duration) -> Result<u64, CliError> {
     let env = &producer.context().env;
     let payload = Payload::new(args.size);
     let mut bytes = 0_u64;
@@ -77,7 +75,11 @@ fn send_all(
         let key = (args.keys > 0).then(|| (index % args.keys).to_string());
         let value = payload.value(index);
         bytes += (value.len() + key.as_ref().map_or(0, String::len)) as u64;
-        let sent = if args.rate > 0 { started + intended } else { env.monotonic() };
+        let sent = if args.rate > 0 {
+            started + intended
+        } else {
+            env.monotonic()
+        };
         send_one(producer, &args.target.topic, key.as_deref(), value, sent)?;
     }
     Ok(bytes)
@@ -91,7 +93,10 @@ fn intended_send_time(index: u64, rate: u64) -> Duration {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "an open loop sends by the clock and by nothing else")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "an open loop sends by the clock and by nothing else"
+)]
 fn wait_until(env: &Env, due: Duration) {
     let Some(left) = due.checked_sub(env.monotonic()) else {
         return;
@@ -134,8 +139,13 @@ pub(super) struct Deliveries {
 
 impl Deliveries {
     fn new() -> Deliveries {
-        let histogram = Histogram::new(3).expect("three significant digits are valid");
-        Deliveries { env: Env::system(), counting: AtomicBool::new(false), errors: AtomicU64::new(0), latency_us: Mutex::new(histogram) }
+        let histogram = Histogram::new_with_bounds(1, LATENCY_US_MAX, 3).expect("the bounds are valid");
+        Deliveries {
+            env: Env::system(),
+            counting: AtomicBool::new(false),
+            errors: AtomicU64::new(0),
+            latency_us: Mutex::new(histogram),
+        }
     }
 
     /// Records latencies from now on.
@@ -162,8 +172,14 @@ impl ProducerContext for Deliveries {
         if !self.counting.load(Ordering::Relaxed) {
             return;
         }
-        let taken = self.env.monotonic().saturating_sub(Duration::from_nanos(sent_ns as u64));
-        self.latency_us.lock().expect("no holder panics").saturating_record(taken.as_micros() as u64);
+        let taken = self
+            .env
+            .monotonic()
+            .saturating_sub(Duration::from_nanos(sent_ns as u64));
+        self.latency_us
+            .lock()
+            .expect("no holder panics")
+            .saturating_record(taken.as_micros() as u64);
     }
 }
 

@@ -27,7 +27,11 @@ impl ServerUsage {
         let cpu = cpu_time(&stat).ok_or_else(|| unreadable(pid, "stat"))?;
         let resident_bytes = kibibytes(&status, "VmRSS:").ok_or_else(|| unreadable(pid, "status"))?;
         let resident_peak_bytes = kibibytes(&status, "VmHWM:").unwrap_or(resident_bytes);
-        Ok(ServerUsage { cpu, resident_bytes, resident_peak_bytes })
+        Ok(ServerUsage {
+            cpu,
+            resident_bytes,
+            resident_peak_bytes,
+        })
     }
 }
 

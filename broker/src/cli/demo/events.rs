@@ -4,7 +4,16 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::json;
 
-const PAGES: [&str; 8] = ["/", "/search", "/product/1", "/product/2", "/product/3", "/cart", "/checkout", "/help"];
+const PAGES: [&str; 8] = [
+    "/",
+    "/search",
+    "/product/1",
+    "/product/2",
+    "/product/3",
+    "/cart",
+    "/checkout",
+    "/help",
+];
 const COUNTRIES: [&str; 6] = ["DE", "FR", "US", "JP", "BR", "IN"];
 const MERCHANTS: [&str; 5] = ["shoes", "books", "games", "garden", "travel"];
 const USERS: u64 = 5_000;
@@ -38,12 +47,19 @@ pub(super) const PURCHASES: &str = "purchases";
 impl Events {
     /// Starts the sequence.
     pub(super) fn new(seed: u64) -> Events {
-        Events { random: StdRng::seed_from_u64(seed), purchases: 0 }
+        Events {
+            random: StdRng::seed_from_u64(seed),
+            purchases: 0,
+        }
     }
 
     /// The next event, dated `now_ms`.
     pub(super) fn next(&mut self, now_ms: i64) -> Event {
-        if self.random.random_range(0..PURCHASE_EVERY) == 0 { self.purchase(now_ms) } else { self.click(now_ms) }
+        if self.random.random_range(0..PURCHASE_EVERY) == 0 {
+            self.purchase(now_ms)
+        } else {
+            self.click(now_ms)
+        }
     }
 
     fn click(&mut self, now_ms: i64) -> Event {
@@ -54,14 +70,26 @@ impl Events {
             "country": self.pick(&COUNTRIES),
             "ts": now_ms,
         });
-        Event { topic: CLICKS, key: user.to_string(), value: value.to_string() }
+        Event {
+            topic: CLICKS,
+            key: user.to_string(),
+            value: value.to_string(),
+        }
     }
 
     fn purchase(&mut self, now_ms: i64) -> Event {
         self.purchases += 1;
         let stolen = self.random.random_range(0..40) == 0;
-        let card = if stolen { STOLEN_CARD } else { self.random.random_range(0..CARDS) };
-        let cents: u64 = if stolen { self.random.random_range(20_000..90_000) } else { self.random.random_range(300..15_000) };
+        let card = if stolen {
+            STOLEN_CARD
+        } else {
+            self.random.random_range(0..CARDS)
+        };
+        let cents: u64 = if stolen {
+            self.random.random_range(20_000..90_000)
+        } else {
+            self.random.random_range(300..15_000)
+        };
         let card = format!("card-{card:04}");
         let value = json!({
             "purchase_id": self.purchases,
@@ -70,7 +98,11 @@ impl Events {
             "amount": format!("{}.{:02}", cents / 100, cents % 100).parse::<serde_json::Number>().ok(),
             "ts": now_ms,
         });
-        Event { topic: PURCHASES, key: card, value: value.to_string() }
+        Event {
+            topic: PURCHASES,
+            key: card,
+            value: value.to_string(),
+        }
     }
 
     fn pick(&mut self, from: &[&'static str]) -> &'static str {

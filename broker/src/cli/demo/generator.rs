@@ -67,7 +67,9 @@ fn run(
         let due = (elapsed.as_nanos() * u128::from(rate) / 1_000_000_000) as u64;
         while sent.load(Ordering::Relaxed) < due {
             let event = events.next(env.now_ms());
-            let record = BaseRecord::<str, str>::to(event.topic).key(&event.key).payload(&event.value);
+            let record = BaseRecord::<str, str>::to(event.topic)
+                .key(&event.key)
+                .payload(&event.value);
             if producer.send(record).is_err() {
                 // The local queue is full: the server is slower than the rate; what is due waits for the next tick.
                 break;

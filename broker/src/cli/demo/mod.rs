@@ -99,7 +99,8 @@ async fn drive(args: &DemoArgs, server: &RunningServer, signals: &mut Signals) -
 
 /// Creates the topics that the shop writes to; those of an earlier run in the same folder stay.
 async fn create_topics(kafka: &KafkaArgs) -> Result<(), CliError> {
-    let topics = [events::CLICKS, events::PURCHASES].map(|name| NewTopic::new(name, PARTITIONS, TopicReplication::Fixed(1)));
+    let topics =
+        [events::CLICKS, events::PURCHASES].map(|name| NewTopic::new(name, PARTITIONS, TopicReplication::Fixed(1)));
     for created in kafka.admin()?.create_topics(&topics, &admin_options()).await? {
         match created {
             Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
@@ -143,7 +144,8 @@ impl Past {
         let sent = generator.sent();
         let mut latest = results.latest();
         let latency = &latest.latency_ms;
-        let latency_ms = (!latency.is_empty()).then(|| (latency.value_at_quantile(0.5), latency.value_at_quantile(0.99)));
+        let latency_ms =
+            (!latency.is_empty()).then(|| (latency.value_at_quantile(0.5), latency.value_at_quantile(0.99)));
         let picture = Picture {
             kafka,
             http,
@@ -153,11 +155,22 @@ impl Past {
             lags,
             latency_ms,
             minute: latest.minute.clone(),
-            pages: latest.pages.iter().map(|(page, (clicks, users))| (page.clone(), *clicks, *users)).collect(),
-            flagged: latest.flagged.iter().map(|(card, (n, total))| (card.clone(), *n, total.clone())).collect(),
+            pages: latest
+                .pages
+                .iter()
+                .map(|(page, (clicks, users))| (page.clone(), *clicks, *users))
+                .collect(),
+            flagged: latest
+                .flagged
+                .iter()
+                .map(|(card, (n, total))| (card.clone(), *n, total.clone()))
+                .collect(),
         };
         latest.latency_ms.reset();
-        *self = Past { sent, rows: latest.rows };
+        *self = Past {
+            sent,
+            rows: latest.rows,
+        };
         picture
     }
 }

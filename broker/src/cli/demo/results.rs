@@ -18,6 +18,9 @@ use crate::env::Env;
 /// Topics of the two views.
 pub(super) const VIEWS: [&str; 2] = ["clicks_per_minute", "card_activity"];
 
+/// Latencies above this are counted as this, in milliseconds.
+const LATENCY_MS_MAX: u64 = 3_600_000;
+
 /// A running follower.
 pub(super) struct Results {
     shared: Arc<Mutex<Latest>>,
@@ -75,7 +78,11 @@ impl Results {
             let (shared, stopping) = (Arc::clone(&shared), Arc::clone(&stopping));
             move || follow(&consumer, &env, &shared, &stopping)
         })?;
-        Ok(Results { shared, stopping, thread })
+        Ok(Results {
+            shared,
+            stopping,
+            thread,
+        })
     }
 
     /// The state for the screen.
@@ -101,7 +108,10 @@ fn follow(consumer: &BaseConsumer, env: &Env, shared: &Mutex<Latest>, stopping: 
         let Some(value) = message.payload() else {
             continue;
         };
-        shared.lock().expect("no holder panics").take(message.topic(), value, env.now_ms());
+        shared
+            .lock()
+            .expect("no holder panics")
+            .take(message.topic(), value, env.now_ms());
     }
 }
 
@@ -113,7 +123,7 @@ impl Latest {
             minute: String::new(),
             flagged: BTreeMap::new(),
             window: String::new(),
-            latency_ms: Histogram::new(3).expect("three significant digits are valid"),
+            latency_ms: Histogram::new_with_bounds(1, LATENCY_MS_MAX, 3).expect("the bounds are valid"),
         }
     }
 

@@ -37,7 +37,9 @@ pub(super) struct Screen {
 impl Screen {
     /// Decides by whether stdout is a terminal.
     pub(super) fn new() -> Screen {
-        Screen { terminal: io::stdout().is_terminal() }
+        Screen {
+            terminal: io::stdout().is_terminal(),
+        }
     }
 
     /// Shows one picture. A reader that went away is no failure.
@@ -57,7 +59,9 @@ impl Picture<'_> {
     /// One line for logs.
     fn line(&self) -> String {
         let lag: i64 = self.lags.iter().map(|(_, lag)| lag).sum();
-        let latency = self.latency_ms.map_or(String::new(), |(p50, p99)| format!("  latency p50={p50}ms p99={p99}ms"));
+        let latency = self
+            .latency_ms
+            .map_or(String::new(), |(p50, p99)| format!("  latency p50={p50}ms p99={p99}ms"));
         format!(
             "{:>4}s  in={}/s  out={}/s  lag={lag}{latency}  pages={}  cards to review={}",
             self.elapsed_s,
@@ -76,7 +80,11 @@ impl Picture<'_> {
     }
 
     fn write_page(&self, text: &mut String) -> std::fmt::Result {
-        writeln!(text, "Tidemill demo   up {} s   Kafka {}   HTTP {}\n", self.elapsed_s, self.kafka, self.http)?;
+        writeln!(
+            text,
+            "Tidemill demo   up {} s   Kafka {}   HTTP {}\n",
+            self.elapsed_s, self.kafka, self.http
+        )?;
         writeln!(text, "events in   {:>8}/s", self.events_per_s)?;
         writeln!(text, "results out {:>8}/s", self.rows_per_s)?;
         if let Some((p50, p99)) = self.latency_ms {

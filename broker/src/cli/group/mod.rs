@@ -60,7 +60,12 @@ fn list(kafka: &KafkaArgs, format: Format) -> Result<(), CliError> {
         .iter()
         .map(|group| {
             let members = group.members().len().to_string();
-            vec![group.name().to_owned(), group.state().to_owned(), members, group.protocol().to_owned()]
+            vec![
+                group.name().to_owned(),
+                group.state().to_owned(),
+                members,
+                group.protocol().to_owned(),
+            ]
         })
         .collect();
     rows.sort();
@@ -78,7 +83,13 @@ fn describe(kafka: &KafkaArgs, group: &str, format: Format) -> Result<(), CliErr
     for (topic, partition, offset) in committed {
         let (_, end) = consumer.fetch_watermarks(&topic, partition, REQUEST_TIMEOUT)?;
         let lag = (end - offset).max(0);
-        rows.push(vec![topic, partition.to_string(), offset.to_string(), end.to_string(), lag.to_string()]);
+        rows.push(vec![
+            topic,
+            partition.to_string(),
+            offset.to_string(),
+            end.to_string(),
+            lag.to_string(),
+        ]);
     }
     print_table(format, &["TOPIC", "PARTITION", "COMMITTED", "END", "LAG"], &rows);
     Ok(())
@@ -91,7 +102,10 @@ fn delete(kafka: &KafkaArgs, groups: &[String]) -> Result<(), CliError> {
         match result {
             Ok(group) => message(&format!("deleted {group}")),
             Err((group, code)) => {
-                return Err(CliError::from_code(code, format!("cannot delete group {group}: {code}")));
+                return Err(CliError::from_code(
+                    code,
+                    format!("cannot delete group {group}: {code}"),
+                ));
             }
         }
     }

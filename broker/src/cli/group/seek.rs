@@ -48,10 +48,17 @@ fn refuse_live_group(kafka: &KafkaArgs, group: &str) -> Result<(), CliError> {
 
 fn partitions(consumer: &BaseConsumer, args: &SeekArgs) -> Result<Vec<i32>, CliError> {
     let metadata = consumer.fetch_metadata(Some(&args.topic), REQUEST_TIMEOUT)?;
-    let all = metadata.topics().iter().flat_map(|topic| topic.partitions()).map(|partition| partition.id());
+    let all = metadata
+        .topics()
+        .iter()
+        .flat_map(|topic| topic.partitions())
+        .map(|partition| partition.id());
     let wanted: Vec<i32> = all.filter(|id| args.partition.is_none_or(|only| only == *id)).collect();
     if wanted.is_empty() {
-        return Err(CliError::not_found(format!("topic {} has no such partition", args.topic)));
+        return Err(CliError::not_found(format!(
+            "topic {} has no such partition",
+            args.topic
+        )));
     }
     Ok(wanted)
 }
@@ -64,12 +71,18 @@ fn resolve(consumer: &BaseConsumer, topic: &str, partition: i32, to: &str) -> Re
         _ => {}
     }
     if let Some(time) = to.strip_prefix('@') {
-        let time = time.parse().map_err(|_| CliError::usage(format!("{to}: expected @milliseconds")))?;
+        let time = time
+            .parse()
+            .map_err(|_| CliError::usage(format!("{to}: expected @milliseconds")))?;
         return Ok(first_at(consumer, topic, partition, time)?.unwrap_or(end));
     }
-    let offset: i64 = to.parse().map_err(|_| CliError::usage(format!("{to}: expected start, end, N or @N")))?;
+    let offset: i64 = to
+        .parse()
+        .map_err(|_| CliError::usage(format!("{to}: expected start, end, N or @N")))?;
     if offset < start || end < offset {
-        return Err(CliError::failed(format!("{topic}-{partition} holds offsets {start} to {end}")));
+        return Err(CliError::failed(format!(
+            "{topic}-{partition} holds offsets {start} to {end}"
+        )));
     }
     Ok(offset)
 }

@@ -51,7 +51,10 @@ impl SqlClient {
     /// A client for the server at `server` (`http://host:port`).
     pub(crate) fn new(server: &str) -> SqlClient {
         let config = ureq::Agent::config_builder().http_status_as_error(false).build();
-        SqlClient { url: format!("{}/v1/sql", server.trim_end_matches('/')), agent: config.into() }
+        SqlClient {
+            url: format!("{}/v1/sql", server.trim_end_matches('/')),
+            agent: config.into(),
+        }
     }
 
     /// Runs one statement.
@@ -80,5 +83,9 @@ fn refusal(status: u16, text: &str) -> CliError {
     let hint = error.hint.map_or(String::new(), |hint| format!("\nHINT: {hint}"));
     let message = format!("ERROR {}: {}{hint}", error.code, error.message);
     // Undefined table and undefined object.
-    if error.code == "42P01" || error.code == "42704" { CliError::not_found(message) } else { CliError::failed(message) }
+    if error.code == "42P01" || error.code == "42704" {
+        CliError::not_found(message)
+    } else {
+        CliError::failed(message)
+    }
 }

@@ -17,7 +17,11 @@ pub(super) fn render(result: &SqlResult, format: Format) -> String {
 
 /// Numbers to the right, all else to the left, as psql does.
 fn table(result: &SqlResult) -> String {
-    let cells: Vec<Vec<String>> = result.rows.iter().map(|row| row.iter().map(|value| cell(value)).collect()).collect();
+    let cells: Vec<Vec<String>> = result
+        .rows
+        .iter()
+        .map(|row| row.iter().map(|value| cell(value)).collect())
+        .collect();
     let widths: Vec<usize> = (0..result.columns.len())
         .map(|column| {
             let longest = cells.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
@@ -26,7 +30,11 @@ fn table(result: &SqlResult) -> String {
         .collect();
     let names: Vec<String> = result.columns.iter().map(|column| column.name.clone()).collect();
     let left = vec![false; names.len()];
-    let right: Vec<bool> = result.columns.iter().map(|column| is_number(&column.sql_type)).collect();
+    let right: Vec<bool> = result
+        .columns
+        .iter()
+        .map(|column| is_number(&column.sql_type))
+        .collect();
     let rule: Vec<String> = widths.iter().map(|width| "-".repeat(*width)).collect();
     let mut text = line(&names, &widths, &left) + &rule.join("--") + "\n";
     for row in &cells {
@@ -41,14 +49,22 @@ fn line(cells: &[String], widths: &[usize], right: &[bool]) -> String {
         .iter()
         .zip(widths)
         .zip(right)
-        .map(|((cell, width), right)| if *right { format!("{cell:>width$}") } else { format!("{cell:<width$}") })
+        .map(|((cell, width), right)| {
+            if *right {
+                format!("{cell:>width$}")
+            } else {
+                format!("{cell:<width$}")
+            }
+        })
         .collect();
     padded.join("  ").trim_end().to_owned() + "\n"
 }
 
 fn is_number(sql_type: &str) -> bool {
     let name = sql_type.to_ascii_uppercase();
-    ["SMALLINT", "INT", "BIGINT", "REAL", "DOUBLE", "NUMERIC"].iter().any(|number| name.starts_with(number))
+    ["SMALLINT", "INT", "BIGINT", "REAL", "DOUBLE", "NUMERIC"]
+        .iter()
+        .any(|number| name.starts_with(number))
 }
 
 /// Text without its quotes; NULL as nothing; everything else as the server wrote it.
@@ -61,10 +77,17 @@ fn cell(value: &RawValue) -> String {
 }
 
 fn objects(result: &SqlResult) -> Vec<String> {
-    let names: Vec<String> =
-        result.columns.iter().map(|column| serde_json::Value::from(column.name.as_str()).to_string()).collect();
+    let names: Vec<String> = result
+        .columns
+        .iter()
+        .map(|column| serde_json::Value::from(column.name.as_str()).to_string())
+        .collect();
     let object = |row: &Vec<Box<RawValue>>| {
-        let pairs: Vec<String> = names.iter().zip(row).map(|(name, value)| format!("{name}:{}", value.get())).collect();
+        let pairs: Vec<String> = names
+            .iter()
+            .zip(row)
+            .map(|(name, value)| format!("{name}:{}", value.get()))
+            .collect();
         format!("{{{}}}", pairs.join(","))
     };
     result.rows.iter().map(object).collect()
@@ -94,13 +117,17 @@ mod tests {
 
     #[test]
     fn large_integers_are_not_rounded() {
-        let expected = "page  n\n-------------------------\na,b   9223372036854775807\n                        1\n(2 rows)\n";
+        let expected =
+            "page  n\n-------------------------\na,b   9223372036854775807\n                        1\n(2 rows)\n";
         assert_eq!(render(&result(), Format::Table), expected);
         assert!(render(&result(), Format::Ndjson).starts_with("{\"page\":\"a,b\",\"n\":9223372036854775807}\n"));
     }
 
     #[test]
     fn csv_quotes_and_leaves_null_empty() {
-        assert_eq!(render(&result(), Format::Csv), "page,n\n\"a,b\",9223372036854775807\n,1\n");
+        assert_eq!(
+            render(&result(), Format::Csv),
+            "page,n\n\"a,b\",9223372036854775807\n,1\n"
+        );
     }
 }

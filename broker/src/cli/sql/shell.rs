@@ -66,9 +66,13 @@ fn is_complete(text: &str) -> bool {
 
 /// A failure is shown; the prompt goes on.
 fn run_all(client: &SqlClient, format: Format, text: &str) {
-    let outcome = split(text).map_err(|error| CliError::failed(error.to_string())).and_then(|statements| {
-        statements.iter().try_for_each(|statement| execute(client, statement, format))
-    });
+    let outcome = split(text)
+        .map_err(|error| CliError::failed(error.to_string()))
+        .and_then(|statements| {
+            statements
+                .iter()
+                .try_for_each(|statement| execute(client, statement, format))
+        });
     if let Err(error) = outcome {
         message(&error.to_string());
     }

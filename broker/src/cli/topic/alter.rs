@@ -1,9 +1,11 @@
 //! `tidemill topic alter`: configuration by IncrementalAlterConfigs, partitions by CreatePartitions.
 
 use clap::Args;
+use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::incremental_alter_configs_request::{
     AlterConfigsResource, AlterableConfig, IncrementalAlterConfigsRequest,
 };
+use kafka_protocol::messages::incremental_alter_configs_response::AlterConfigsResourceResponse;
 use kafka_protocol::messages::{ApiKey, IncrementalAlterConfigsResponse};
 use kafka_protocol::protocol::StrBytes;
 use rdkafka::admin::NewPartitions;
@@ -35,7 +37,9 @@ pub(super) struct AlterArgs {
 /// Carries out all changes asked for, configuration first.
 pub(super) fn run(kafka: &KafkaArgs, args: &AlterArgs) -> Result<(), CliError> {
     if args.partitions.is_none() && args.set.is_empty() && args.delete.is_empty() {
-        return Err(CliError::usage("nothing to change: give --set, --delete or --partitions"));
+        return Err(CliError::usage(
+            "nothing to change: give --set, --delete or --partitions",
+        ));
     }
     if !args.set.is_empty() || !args.delete.is_empty() {
         alter_configs(kafka, args)?;
@@ -44,7 +48,12 @@ pub(super) fn run(kafka: &KafkaArgs, args: &AlterArgs) -> Result<(), CliError> {
         return Ok(());
     };
     let partitions = NewPartitions::new(&args.topic, count);
-    let results = block_on(async { Ok(kafka.admin()?.create_partitions([&partitions], &admin_options()).await?) })?;
+    let results = block_on(async {
+        Ok(kafka
+            .admin()?
+            .create_partitions([&partitions], &admin_options())
+            .await?)
+    })?;
     check_each(results, "add partitions to")
 }
 
@@ -64,13 +73,19 @@ fn alter_configs(kafka: &KafkaArgs, args: &AlterArgs) -> Result<(), CliError> {
     let request = IncrementalAlterConfigsRequest::default().with_resources(vec![resource]);
     let response: IncrementalAlterConfigsResponse =
         wire::call(&kafka.brokers, ApiKey::IncrementalAlterConfigs, 1, &request)?;
-    for answer in &response.responses {
-        if answer.error_code != 0 {
-            let reason = answer.error_message.as_ref().map_or("", |message| message.as_str());
-            return Err(CliError::failed(format!("cannot alter {}: error {} {reason}", args.topic, answer.error_code)));
-        }
+    match response.responses.iter().find(|answer| answer.error_code != 0) {
+        Some(answer) => Err(refusal(&args.topic, answer)),
+        None => Ok(()),
     }
-    Ok(())
+}
+
+fn refusal(topic: &str, answer: &AlterConfigsResourceResponse) -> CliError {
+    let reason = answer.error_message.as_ref().map_or("", |message| message.as_str());
+    let message = format!("cannot alter {topic}: error {} {reason}", answer.error_code);
+    if answer.error_code == ResponseError::UnknownTopicOrPartition.code() {
+        return CliError::not_found(message);
+    }
+    CliError::failed(message)
 }
 
 fn alterable(name: &str, operation: i8, value: Option<&str>) -> AlterableConfig {

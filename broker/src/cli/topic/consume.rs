@@ -49,7 +49,11 @@ pub(super) fn run(kafka: &KafkaArgs, args: &ConsumeArgs) -> Result<(), CliError>
         match consumer.poll(Duration::from_millis(500)) {
             None => {}
             Some(Ok(message)) => {
-                print(&if args.json { json_line(&message) } else { plain_line(&message, args.key) });
+                print(&if args.json {
+                    json_line(&message)
+                } else {
+                    plain_line(&message, args.key)
+                });
                 left -= 1;
             }
             Some(Err(KafkaError::PartitionEOF(_))) if args.exit_at_end => open_partitions -= 1,
@@ -66,17 +70,31 @@ fn consumer(kafka: &KafkaArgs, args: &ConsumeArgs) -> Result<BaseConsumer, CliEr
     config.set("enable.auto.commit", "false");
     config.set("enable.partition.eof", "true");
     config.set("allow.auto.create.topics", "false");
-    config.set("isolation.level", if args.read_uncommitted { "read_uncommitted" } else { "read_committed" });
+    config.set(
+        "isolation.level",
+        if args.read_uncommitted {
+            "read_uncommitted"
+        } else {
+            "read_committed"
+        },
+    );
     Ok(config.create()?)
 }
 
 /// Assigns the partitions asked for and tells how many they are.
 fn assign(consumer: &BaseConsumer, args: &ConsumeArgs) -> Result<usize, CliError> {
     let metadata = consumer.fetch_metadata(Some(&args.topic), REQUEST_TIMEOUT)?;
-    let all = metadata.topics().iter().flat_map(|topic| topic.partitions()).map(|partition| partition.id());
+    let all = metadata
+        .topics()
+        .iter()
+        .flat_map(|topic| topic.partitions())
+        .map(|partition| partition.id());
     let wanted: Vec<i32> = all.filter(|id| args.partition.is_none_or(|only| only == *id)).collect();
     if wanted.is_empty() {
-        return Err(CliError::not_found(format!("topic {} has no such partition", args.topic)));
+        return Err(CliError::not_found(format!(
+            "topic {} has no such partition",
+            args.topic
+        )));
     }
     let offset = parse_offset(&args.offset)?;
     let mut list = TopicPartitionList::new();
@@ -96,18 +114,27 @@ fn parse_offset(text: &str) -> Result<Offset, CliError> {
     match text.parse::<i64>() {
         Ok(tail) if tail < 0 => Ok(Offset::OffsetTail(-tail)),
         Ok(offset) => Ok(Offset::Offset(offset)),
-        Err(_) => Err(CliError::usage(format!("{text} is no offset: earliest, latest, N or -N"))),
+        Err(_) => Err(CliError::usage(format!(
+            "{text} is no offset: earliest, latest, N or -N"
+        ))),
     }
 }
 
 fn plain_line(message: &BorrowedMessage<'_>, with_key: bool) -> String {
     let value = text(message.payload()).unwrap_or_default();
-    if with_key { format!("{}\t{value}\n", text(message.key()).unwrap_or_default()) } else { value + "\n" }
+    if with_key {
+        format!("{}\t{value}\n", text(message.key()).unwrap_or_default())
+    } else {
+        value + "\n"
+    }
 }
 
 fn json_line(message: &BorrowedMessage<'_>) -> String {
     let headers: Vec<Value> = message.headers().map_or_else(Vec::new, |headers| {
-        headers.iter().map(|header| json!([header.key, text(header.value)])).collect()
+        headers
+            .iter()
+            .map(|header| json!([header.key, text(header.value)]))
+            .collect()
     });
     let line = json!({
         "partition": message.partition(),

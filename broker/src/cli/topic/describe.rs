@@ -31,7 +31,13 @@ fn partitions(kafka: &KafkaArgs, topic: &str) -> Result<Vec<Vec<String>>, CliErr
     let mut rows = Vec::new();
     for partition in found.partitions() {
         let (start, end) = client.fetch_watermarks(topic, partition.id(), REQUEST_TIMEOUT)?;
-        let cells = [i64::from(partition.id()), i64::from(partition.leader()), start, end, end - start];
+        let cells = [
+            i64::from(partition.id()),
+            i64::from(partition.leader()),
+            start,
+            end,
+            end - start,
+        ];
         rows.push(cells.iter().map(i64::to_string).collect());
     }
     Ok(rows)
@@ -44,7 +50,9 @@ fn changed_configs(kafka: &KafkaArgs, topic: &str) -> Result<Vec<(String, String
     for result in results {
         let ConfigResource { entries, .. } =
             result.map_err(|code| CliError::from_code(code, format!("cannot describe {topic}: {code}")))?;
-        let own = entries.into_iter().filter(|entry| entry.source == ConfigSource::DynamicTopic);
+        let own = entries
+            .into_iter()
+            .filter(|entry| entry.source == ConfigSource::DynamicTopic);
         changed.extend(own.map(|entry| (entry.name, entry.value.unwrap_or_default())));
     }
     changed.sort();

@@ -73,9 +73,12 @@ pub(crate) fn run(args: TopicArgs) -> Result<(), CliError> {
     match args.command {
         TopicCommand::List { internal } => list(&kafka, internal, args.output),
         TopicCommand::Describe { topic } => describe::run(&kafka, &topic, args.output),
-        TopicCommand::Create { topics, partitions, replication_factor, configs } => {
-            create(&kafka, &topics, partitions, replication_factor, &configs)
-        }
+        TopicCommand::Create {
+            topics,
+            partitions,
+            replication_factor,
+            configs,
+        } => create(&kafka, &topics, partitions, replication_factor, &configs),
         TopicCommand::Delete { topics } => delete(&kafka, &topics),
         TopicCommand::Alter(args) => alter::run(&kafka, &args),
         TopicCommand::Produce(args) => produce::run(&kafka, &args),
@@ -109,7 +112,10 @@ fn create(
     replication_factor: i32,
     configs: &[String],
 ) -> Result<(), CliError> {
-    let configs = configs.iter().map(|config| split_config(config)).collect::<Result<Vec<_>, _>>()?;
+    let configs = configs
+        .iter()
+        .map(|config| split_config(config))
+        .collect::<Result<Vec<_>, _>>()?;
     let topics: Vec<NewTopic<'_>> = names
         .iter()
         .map(|name| {
@@ -129,7 +135,9 @@ fn delete(kafka: &KafkaArgs, names: &[String]) -> Result<(), CliError> {
 
 /// Splits `name=value`.
 fn split_config(config: &str) -> Result<(&str, &str), CliError> {
-    config.split_once('=').ok_or_else(|| CliError::usage(format!("{config}: expected name=value")))
+    config
+        .split_once('=')
+        .ok_or_else(|| CliError::usage(format!("{config}: expected name=value")))
 }
 
 /// The first refusal, after all were carried out.

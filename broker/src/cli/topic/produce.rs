@@ -4,10 +4,10 @@ use std::io::{self, BufRead};
 use std::time::Duration;
 
 use clap::Args;
+use rdkafka::ClientContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::DeliveryResult;
 use rdkafka::producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer};
-use rdkafka::ClientContext;
 use std::sync::Mutex;
 
 use crate::cli::error::CliError;
@@ -44,7 +44,11 @@ pub(super) fn run(kafka: &KafkaArgs, args: &ProduceArgs) -> Result<(), CliError>
 }
 
 fn send(producer: &ThreadedProducer<FirstFailure>, args: &ProduceArgs, line: &str) -> Result<(), CliError> {
-    let (key, value) = match args.key_separator.as_deref().and_then(|separator| line.split_once(separator)) {
+    let (key, value) = match args
+        .key_separator
+        .as_deref()
+        .and_then(|separator| line.split_once(separator))
+    {
         Some((key, value)) => (Some(key), value),
         None => (None, line),
     };
@@ -78,7 +82,10 @@ impl ProducerContext for FirstFailure {
 
     fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
         if let Err((error, _)) = result {
-            self.0.lock().expect("no holder panics").get_or_insert_with(|| error.clone());
+            self.0
+                .lock()
+                .expect("no holder panics")
+                .get_or_insert_with(|| error.clone());
         }
     }
 }

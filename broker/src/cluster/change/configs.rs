@@ -38,7 +38,9 @@ pub fn alter_topic(
     changes: &[ConfigChange],
     requester: Requester,
 ) -> Result<Vec<MetadataRecord>, ChangeError> {
-    let topic = image.topic(topic).ok_or_else(|| ChangeError::UnknownTopic(topic.to_owned()))?;
+    let topic = image
+        .topic(topic)
+        .ok_or_else(|| ChangeError::UnknownTopic(topic.to_owned()))?;
     check_changeable(topic, requester)?;
     check_unique(changes)?;
     let mut records = Vec::new();
@@ -48,7 +50,11 @@ pub fn alter_topic(
         }
         let key = topic_key(&change.name)?;
         if let Some(value) = changed(key, &topic.configs, change)? {
-            records.push(MetadataRecord::TopicConfig { id: topic.id, key: key.name.to_owned(), value });
+            records.push(MetadataRecord::TopicConfig {
+                id: topic.id,
+                key: key.name.to_owned(),
+                value,
+            });
         }
     }
     Ok(records)
@@ -73,7 +79,10 @@ pub fn alter_broker(
             return Err(KeyError::ReadOnly(key.name).into());
         }
         if let Some(value) = changed(key, &image.broker_configs, change)? {
-            records.push(MetadataRecord::BrokerConfig { key: key.name.to_owned(), value });
+            records.push(MetadataRecord::BrokerConfig {
+                key: key.name.to_owned(),
+                value,
+            });
         }
     }
     Ok(records)

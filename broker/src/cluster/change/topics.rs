@@ -56,7 +56,10 @@ impl NewTopic {
     pub fn with_defaults(name: impl Into<String>) -> Self {
         Self {
             name: name.into(),
-            layout: Layout::Spread { partitions: -1, replication_factor: -1 },
+            layout: Layout::Spread {
+                partitions: -1,
+                replication_factor: -1,
+            },
             configs: Vec::new(),
             internal: false,
             owner: None,
@@ -81,7 +84,10 @@ pub fn create_topic(
         return Err(ChangeError::TopicExists(topic.name));
     }
     if let Some(existing) = colliding_topic(image, &topic.name) {
-        return Err(ChangeError::NameCollision { existing: existing.to_owned(), name: topic.name });
+        return Err(ChangeError::NameCollision {
+            existing: existing.to_owned(),
+            name: topic.name,
+        });
     }
     let partitions = place(image, rules, &topic.layout)?;
     check_limits(image, rules, 1, partitions.len())?;
@@ -108,7 +114,9 @@ pub fn delete_topic(
         return Err(ChangeError::DeletionDisabled);
     }
     let found = match topic {
-        TopicRef::Name(name) => image.topic(name).ok_or_else(|| ChangeError::UnknownTopic(name.clone()))?,
+        TopicRef::Name(name) => image
+            .topic(name)
+            .ok_or_else(|| ChangeError::UnknownTopic(name.clone()))?,
         TopicRef::Id(id) => image.topic_by_id(*id).ok_or(ChangeError::UnknownTopicId(*id))?,
     };
     check_changeable(found, requester)?;
@@ -122,7 +130,9 @@ pub fn add_partitions(
     more: &MorePartitions,
     requester: Requester,
 ) -> Result<Vec<MetadataRecord>, ChangeError> {
-    let topic = image.topic(&more.topic).ok_or_else(|| ChangeError::UnknownTopic(more.topic.clone()))?;
+    let topic = image
+        .topic(&more.topic)
+        .ok_or_else(|| ChangeError::UnknownTopic(more.topic.clone()))?;
     check_changeable(topic, requester)?;
     let added = added_partitions(topic, more.count)?;
     if let Some(assignments) = &more.assignments
@@ -133,12 +143,18 @@ pub fn add_partitions(
             assignments.len()
         )));
     }
-    let assignments = more.assignments.clone().unwrap_or_else(|| vec![vec![image.node_id]; added]);
+    let assignments = more
+        .assignments
+        .clone()
+        .unwrap_or_else(|| vec![vec![image.node_id]; added]);
     for replicas in &assignments {
         check_replicas(image, replicas)?;
     }
     check_limits(image, rules, 0, added)?;
-    Ok(vec![MetadataRecord::PartitionsAdded { id: topic.id, assignments }])
+    Ok(vec![MetadataRecord::PartitionsAdded {
+        id: topic.id,
+        assignments,
+    }])
 }
 
 /// Refuses clients where only the broker or the owning query may change something.
@@ -150,7 +166,10 @@ pub(super) fn check_changeable(topic: &TopicImage, requester: Requester) -> Resu
         return Err(ChangeError::InternalTopic(topic.name.to_string()));
     }
     match &topic.owner {
-        Some(owner) => Err(ChangeError::OwnedTopic { topic: topic.name.to_string(), owner: owner.to_string() }),
+        Some(owner) => Err(ChangeError::OwnedTopic {
+            topic: topic.name.to_string(),
+            owner: owner.to_string(),
+        }),
         None => Ok(()),
     }
 }
@@ -159,7 +178,9 @@ fn added_partitions(topic: &TopicImage, count: i32) -> Result<usize, ChangeError
     let present = topic.partitions.len();
     let wanted = usize::try_from(count).unwrap_or(0);
     if wanted == present {
-        return Err(ChangeError::PartitionCount(format!("topic already has {present} partition(s)")));
+        return Err(ChangeError::PartitionCount(format!(
+            "topic already has {present} partition(s)"
+        )));
     }
     if wanted < present {
         return Err(ChangeError::PartitionCount(format!(
@@ -172,11 +193,17 @@ fn added_partitions(topic: &TopicImage, count: i32) -> Result<usize, ChangeError
 
 fn place(image: &Image, rules: &ChangeRules, layout: &Layout) -> Result<Vec<Vec<NodeId>>, ChangeError> {
     match layout {
-        Layout::Spread { partitions, replication_factor } => {
+        Layout::Spread {
+            partitions,
+            replication_factor,
+        } => {
             let partitions = partition_count(rules, *partitions)?;
             check_replication_factor(rules, *replication_factor)?;
             if rules.max_partitions < partitions {
-                return Err(ChangeError::Limit { what: "partitions", limit: rules.max_partitions });
+                return Err(ChangeError::Limit {
+                    what: "partitions",
+                    limit: rules.max_partitions,
+                });
             }
             Ok(vec![vec![image.node_id]; partitions])
         }
@@ -195,7 +222,11 @@ fn partition_count(rules: &ChangeRules, asked: PartitionId) -> Result<usize, Cha
 }
 
 fn check_replication_factor(rules: &ChangeRules, asked: i16) -> Result<(), ChangeError> {
-    let factor = if asked == -1 { rules.default_replication_factor } else { asked };
+    let factor = if asked == -1 {
+        rules.default_replication_factor
+    } else {
+        asked
+    };
     if factor < 1 {
         return Err(ChangeError::ReplicationFactor(
             "the replication factor must be larger than 0, or -1 for the default".to_owned(),
@@ -213,12 +244,19 @@ fn assigned_partitions(
     image: &Image,
     assigned: &[(PartitionId, Vec<NodeId>)],
 ) -> Result<Vec<Vec<NodeId>>, ChangeError> {
-    let by_number: BTreeMap<PartitionId, &Vec<NodeId>> =
-        assigned.iter().map(|(partition, replicas)| (*partition, replicas)).collect();
+    let by_number: BTreeMap<PartitionId, &Vec<NodeId>> = assigned
+        .iter()
+        .map(|(partition, replicas)| (*partition, replicas))
+        .collect();
     if by_number.len() != assigned.len() {
-        return Err(ChangeError::ReplicaAssignment("a partition is assigned twice".to_owned()));
+        return Err(ChangeError::ReplicaAssignment(
+            "a partition is assigned twice".to_owned(),
+        ));
     }
-    if !(0..).zip(by_number.keys()).all(|(expected, partition)| expected == *partition) {
+    if !(0..)
+        .zip(by_number.keys())
+        .all(|(expected, partition)| expected == *partition)
+    {
         return Err(ChangeError::ReplicaAssignment(
             "the assigned partitions must be numbered from 0 without gaps".to_owned(),
         ));
@@ -228,7 +266,9 @@ fn assigned_partitions(
         return Err(ChangeError::ReplicaAssignment("no partition is assigned".to_owned()));
     };
     if replicas.iter().any(|replicas| replicas.len() != first.len()) {
-        return Err(ChangeError::ReplicaAssignment("all partitions need the same number of replicas".to_owned()));
+        return Err(ChangeError::ReplicaAssignment(
+            "all partitions need the same number of replicas".to_owned(),
+        ));
     }
     for replicas in &replicas {
         check_replicas(image, replicas)?;
@@ -238,23 +278,35 @@ fn assigned_partitions(
 
 fn check_replicas(image: &Image, replicas: &[NodeId]) -> Result<(), ChangeError> {
     if replicas.is_empty() {
-        return Err(ChangeError::ReplicaAssignment("a partition needs at least one replica".to_owned()));
+        return Err(ChangeError::ReplicaAssignment(
+            "a partition needs at least one replica".to_owned(),
+        ));
     }
     if let Some(unknown) = replicas.iter().find(|replica| **replica != image.node_id) {
-        return Err(ChangeError::ReplicaAssignment(format!("broker {unknown} is not registered")));
+        return Err(ChangeError::ReplicaAssignment(format!(
+            "broker {unknown} is not registered"
+        )));
     }
     if 1 < replicas.len() {
-        return Err(ChangeError::ReplicaAssignment("a broker is named twice for one partition".to_owned()));
+        return Err(ChangeError::ReplicaAssignment(
+            "a broker is named twice for one partition".to_owned(),
+        ));
     }
     Ok(())
 }
 
 fn check_limits(image: &Image, rules: &ChangeRules, topics: usize, partitions: usize) -> Result<(), ChangeError> {
     if rules.max_topics < image.topics_by_name.len() + topics {
-        return Err(ChangeError::Limit { what: "topics", limit: rules.max_topics });
+        return Err(ChangeError::Limit {
+            what: "topics",
+            limit: rules.max_topics,
+        });
     }
     if rules.max_partitions < image.partition_count() + partitions {
-        return Err(ChangeError::Limit { what: "partitions", limit: rules.max_partitions });
+        return Err(ChangeError::Limit {
+            what: "partitions",
+            limit: rules.max_partitions,
+        });
     }
     Ok(())
 }
@@ -262,7 +314,9 @@ fn check_limits(image: &Image, rules: &ChangeRules, topics: usize, partitions: u
 fn check_configs(configs: &[(String, Option<String>)]) -> Result<BTreeMap<String, String>, ChangeError> {
     let mut checked = BTreeMap::new();
     for (name, value) in configs {
-        let Some((key, value)) = check_override(name, value.as_deref())? else { continue };
+        let Some((key, value)) = check_override(name, value.as_deref())? else {
+            continue;
+        };
         if checked.insert(key.name.to_owned(), value).is_some() {
             return Err(KeyError::Twice(name.clone()).into());
         }

@@ -183,12 +183,25 @@ impl MetadataRecord {
         let version = reader.int8()?;
         let record = match record_type {
             1..=8 if version != VERSION => return Err(RecordError::UnknownVersion { record_type, version }),
-            1 => Self::NodeStarted { node: reader.int32()?, at: reader.int64()? },
+            1 => Self::NodeStarted {
+                node: reader.int32()?,
+                at: reader.int64()?,
+            },
             2 => Self::TopicCreated(reader.topic()?),
             3 => Self::TopicDeleted { id: reader.id()? },
-            4 => Self::PartitionsAdded { id: reader.id()?, assignments: reader.assignments()? },
-            5 => Self::TopicConfig { id: reader.id()?, key: reader.text()?, value: reader.optional_text()? },
-            6 => Self::BrokerConfig { key: reader.text()?, value: reader.optional_text()? },
+            4 => Self::PartitionsAdded {
+                id: reader.id()?,
+                assignments: reader.assignments()?,
+            },
+            5 => Self::TopicConfig {
+                id: reader.id()?,
+                key: reader.text()?,
+                value: reader.optional_text()?,
+            },
+            6 => Self::BrokerConfig {
+                key: reader.text()?,
+                value: reader.optional_text()?,
+            },
             7 => Self::ProducerIdBlock { end: reader.int64()? },
             8 => Self::SqlObject {
                 name: reader.text()?,
@@ -306,7 +319,9 @@ impl<'a> Reader<'a> {
     }
 
     fn optional_text(&mut self) -> Result<Option<String>, RecordError> {
-        let Some(bytes) = self.optional_bytes()? else { return Ok(None) };
+        let Some(bytes) = self.optional_bytes()? else {
+            return Ok(None);
+        };
         let text = std::str::from_utf8(bytes).map_err(|_| RecordError::Utf8)?;
         Ok(Some(text.to_owned()))
     }

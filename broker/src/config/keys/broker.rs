@@ -22,23 +22,73 @@ const LONG_MAX: &str = "9223372036854775807";
 const INT_MAX: &str = "2147483647";
 
 /// Set at start, in the configuration.
-const fn fixed(name: &'static str, kind: Kind, default: &'static str, bounds: Bounds, effect: Effect, doc: &'static str) -> Key {
-    Key { name, kind, default: Some(default), bounds, effect, dynamic: false, doc, broker_keys: &[] }
+const fn fixed(
+    name: &'static str,
+    kind: Kind,
+    default: &'static str,
+    bounds: Bounds,
+    effect: Effect,
+    doc: &'static str,
+) -> Key {
+    Key {
+        name,
+        kind,
+        default: Some(default),
+        bounds,
+        effect,
+        dynamic: false,
+        doc,
+        broker_keys: &[],
+    }
 }
 
 /// Set at start or while the broker runs.
-const fn dynamic(name: &'static str, kind: Kind, default: &'static str, bounds: Bounds, effect: Effect, doc: &'static str) -> Key {
-    Key { name, kind, default: Some(default), bounds, effect, dynamic: true, doc, broker_keys: &[] }
+const fn dynamic(
+    name: &'static str,
+    kind: Kind,
+    default: &'static str,
+    bounds: Bounds,
+    effect: Effect,
+    doc: &'static str,
+) -> Key {
+    Key {
+        name,
+        kind,
+        default: Some(default),
+        bounds,
+        effect,
+        dynamic: true,
+        doc,
+        broker_keys: &[],
+    }
 }
 
 /// As [`dynamic`], with null as default.
 const fn dynamic_null(name: &'static str, kind: Kind, bounds: Bounds, effect: Effect, doc: &'static str) -> Key {
-    Key { name, kind, default: None, bounds, effect, dynamic: true, doc, broker_keys: &[] }
+    Key {
+        name,
+        kind,
+        default: None,
+        bounds,
+        effect,
+        dynamic: true,
+        doc,
+        broker_keys: &[],
+    }
 }
 
 /// As [`fixed`], with null as default.
 const fn fixed_null(name: &'static str, kind: Kind, bounds: Bounds, effect: Effect, doc: &'static str) -> Key {
-    Key { name, kind, default: None, bounds, effect, dynamic: false, doc, broker_keys: &[] }
+    Key {
+        name,
+        kind,
+        default: None,
+        bounds,
+        effect,
+        dynamic: false,
+        doc,
+        broker_keys: &[],
+    }
 }
 
 /// All broker keys, in name order.

@@ -131,12 +131,18 @@ pub fn nearest<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Option<&
 impl Key {
     /// Checks a value for this key and returns it in its canonical spelling.
     pub fn check(&'static self, value: &str) -> Result<String, KeyError> {
-        let invalid = |reason| KeyError::Invalid { name: self.name, value: value.to_owned(), reason };
+        let invalid = |reason| KeyError::Invalid {
+            name: self.name,
+            value: value.to_owned(),
+            reason,
+        };
         let canonical = self.kind.check(self.bounds, value).map_err(invalid)?;
         match self.effect {
-            Effect::NotYet(reason) if !self.is_default(&canonical) => {
-                Err(KeyError::NotYet { name: self.name, value: canonical, reason })
-            }
+            Effect::NotYet(reason) if !self.is_default(&canonical) => Err(KeyError::NotYet {
+                name: self.name,
+                value: canonical,
+                reason,
+            }),
             _ => Ok(canonical),
         }
     }
@@ -153,15 +159,20 @@ impl Key {
 }
 
 fn find(table: &'static [Key], of: &'static str, name: &str) -> Result<&'static Key, KeyError> {
-    table.iter().find(|key| key.name == name).ok_or_else(|| KeyError::Unknown {
-        of,
-        name: name.to_owned(),
-        nearest: nearest(name, table.iter().map(|key| key.name)),
-    })
+    table
+        .iter()
+        .find(|key| key.name == name)
+        .ok_or_else(|| KeyError::Unknown {
+            of,
+            name: name.to_owned(),
+            nearest: nearest(name, table.iter().map(|key| key.name)),
+        })
 }
 
 fn hint(nearest: &Option<&'static str>) -> String {
-    nearest.map(|name| format!(" (did you mean {name}?)")).unwrap_or_default()
+    nearest
+        .map(|name| format!(" (did you mean {name}?)"))
+        .unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -6,7 +6,12 @@ use super::*;
 fn names_are_sorted_and_unique() {
     for table in [TOPIC_KEYS, BROKER_KEYS] {
         for pair in table.windows(2) {
-            assert!(pair[0].name < pair[1].name, "{} stands before {}", pair[0].name, pair[1].name);
+            assert!(
+                pair[0].name < pair[1].name,
+                "{} stands before {}",
+                pair[0].name,
+                pair[1].name
+            );
         }
     }
 }
@@ -45,15 +50,30 @@ fn every_key_is_documented_with_a_sentence() {
 #[test]
 fn values_in_bounds() {
     let check = |name: &str, value: &str| topic_key(name).expect(name).check(value);
-    assert_eq!(check("cleanup.policy", "compact, delete"), Ok("compact,delete".to_owned()));
+    assert_eq!(
+        check("cleanup.policy", "compact, delete"),
+        Ok("compact,delete".to_owned())
+    );
     assert_eq!(check("cleanup.policy", ""), Ok(String::new()));
-    assert!(matches!(check("cleanup.policy", "shred"), Err(KeyError::Invalid { .. })));
-    assert!(matches!(check("cleanup.policy", "delete,delete"), Err(KeyError::Invalid { .. })));
+    assert!(matches!(
+        check("cleanup.policy", "shred"),
+        Err(KeyError::Invalid { .. })
+    ));
+    assert!(matches!(
+        check("cleanup.policy", "delete,delete"),
+        Err(KeyError::Invalid { .. })
+    ));
     assert!(matches!(check("retention.ms", "-2"), Err(KeyError::Invalid { .. })));
     assert!(matches!(check("retention.ms", "7 days"), Err(KeyError::Invalid { .. })));
     assert!(matches!(check("preallocate", "yes"), Err(KeyError::Invalid { .. })));
     assert_eq!(check("preallocate", "TRUE"), Ok("true".to_owned()));
-    assert!(matches!(check("min.cleanable.dirty.ratio", "0.7"), Err(KeyError::NotYet { .. })));
+    assert!(matches!(
+        check("min.cleanable.dirty.ratio", "0.7"),
+        Err(KeyError::NotYet { .. })
+    ));
     assert_eq!(check("min.cleanable.dirty.ratio", "0.50"), Ok("0.50".to_owned()));
-    assert!(matches!(check("remote.storage.enable", "true"), Err(KeyError::NotYet { .. })));
+    assert!(matches!(
+        check("remote.storage.enable", "true"),
+        Err(KeyError::NotYet { .. })
+    ));
 }

@@ -22,7 +22,16 @@ const fn key(
     broker_keys: &'static [BrokerSynonym],
     doc: &'static str,
 ) -> Key {
-    Key { name, kind, default: Some(default), bounds, effect, dynamic: true, doc, broker_keys }
+    Key {
+        name,
+        kind,
+        default: Some(default),
+        bounds,
+        effect,
+        dynamic: true,
+        doc,
+        broker_keys,
+    }
 }
 
 const fn same(name: &'static str) -> BrokerSynonym {

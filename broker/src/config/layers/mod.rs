@@ -130,17 +130,39 @@ fn defaults() -> BTreeMap<String, Sourced> {
     SETTINGS
         .iter()
         .map(|setting| {
-            (setting.path.to_owned(), Sourced { value: setting.default.to_owned(), origin: Origin::Default })
+            (
+                setting.path.to_owned(),
+                Sourced {
+                    value: setting.default.to_owned(),
+                    origin: Origin::Default,
+                },
+            )
         })
         .collect()
 }
 
 fn read_file(path: &PathBuf) -> Result<Vec<(String, Sourced)>, ConfigError> {
-    let text =
-        std::fs::read_to_string(path).map_err(|reason| ConfigError::Read { path: path.clone(), reason })?;
-    let parsed = file::parse(&text).map_err(|reason| ConfigError::File { path: path.clone(), reason })?;
+    let text = std::fs::read_to_string(path).map_err(|reason| ConfigError::Read {
+        path: path.clone(),
+        reason,
+    })?;
+    let parsed = file::parse(&text).map_err(|reason| ConfigError::File {
+        path: path.clone(),
+        reason,
+    })?;
     let origin = Origin::File(path.clone());
-    Ok(parsed.into_iter().map(|(key, value)| (key, Sourced { value, origin: origin.clone() })).collect())
+    Ok(parsed
+        .into_iter()
+        .map(|(key, value)| {
+            (
+                key,
+                Sourced {
+                    value,
+                    origin: origin.clone(),
+                },
+            )
+        })
+        .collect())
 }
 
 fn from_environment(environment: &[(String, String)]) -> Vec<(String, Sourced)> {
@@ -149,7 +171,13 @@ fn from_environment(environment: &[(String, String)]) -> Vec<(String, Sourced)> 
         .filter_map(|(name, value)| {
             let path = environment_path(name.strip_prefix(ENVIRONMENT_PREFIX)?);
             let origin = Origin::Environment(name.clone());
-            Some((path, Sourced { value: value.clone(), origin }))
+            Some((
+                path,
+                Sourced {
+                    value: value.clone(),
+                    origin,
+                },
+            ))
         })
         .collect()
 }
@@ -168,11 +196,23 @@ fn from_flags(overrides: &Overrides) -> Result<Vec<(String, Sourced)>, ConfigErr
     let mut flags = Vec::new();
     for text in &overrides.settings {
         let (key, value) = text.split_once('=').ok_or_else(|| ConfigError::Form(text.clone()))?;
-        flags.push((key.trim().to_owned(), Sourced { value: value.to_owned(), origin: Origin::Flag }));
+        flags.push((
+            key.trim().to_owned(),
+            Sourced {
+                value: value.to_owned(),
+                origin: Origin::Flag,
+            },
+        ));
     }
     if let Some(folder) = &overrides.data_dir {
         let value = folder.to_string_lossy().into_owned();
-        flags.push(("node.data_dir".to_owned(), Sourced { value, origin: Origin::Flag }));
+        flags.push((
+            "node.data_dir".to_owned(),
+            Sourced {
+                value,
+                origin: Origin::Flag,
+            },
+        ));
     }
     Ok(flags)
 }
@@ -201,7 +241,11 @@ fn check_known(path: &str, sourced: &Sourced) -> Result<(), ConfigError> {
         }
         None => String::new(),
     };
-    Err(ConfigError::Unknown { key: path.to_owned(), origin: sourced.origin.clone(), hint })
+    Err(ConfigError::Unknown {
+        key: path.to_owned(),
+        origin: sourced.origin.clone(),
+        hint,
+    })
 }
 
 fn check_known_kafka_key(path: &str, key: &str, sourced: &Sourced) -> Result<(), ConfigError> {
@@ -209,12 +253,23 @@ fn check_known_kafka_key(path: &str, key: &str, sourced: &Sourced) -> Result<(),
     match super::brokers::settable(key) {
         Ok(_) => Ok(()),
         Err(KeyError::Unknown { nearest, .. }) => {
-            let hint = nearest.map(|name| format!(": did you mean {KAFKA_DEFAULTS}{name}?")).unwrap_or_default();
-            Err(ConfigError::Unknown { key: path.to_owned(), origin, hint })
+            let hint = nearest
+                .map(|name| format!(": did you mean {KAFKA_DEFAULTS}{name}?"))
+                .unwrap_or_default();
+            Err(ConfigError::Unknown {
+                key: path.to_owned(),
+                origin,
+                hint,
+            })
         }
         Err(error) => {
             let reason = format!("{error}; the broker states it by itself");
-            Err(ConfigError::Invalid { key: path.to_owned(), value: sourced.value.clone(), origin, reason })
+            Err(ConfigError::Invalid {
+                key: path.to_owned(),
+                value: sourced.value.clone(),
+                origin,
+                reason,
+            })
         }
     }
 }

@@ -6,7 +6,10 @@ use super::*;
 use crate::config::RecordValidation;
 
 fn flags(settings: &[&str]) -> Overrides {
-    Overrides { settings: settings.iter().map(|text| (*text).to_owned()).collect(), ..Overrides::default() }
+    Overrides {
+        settings: settings.iter().map(|text| (*text).to_owned()).collect(),
+        ..Overrides::default()
+    }
 }
 
 fn error(settings: &[&str]) -> String {
@@ -73,10 +76,15 @@ fn values_are_checked() {
 
 #[test]
 fn a_kafka_key_and_its_setting_are_one() {
-    let config = load(&flags(&["kafka.defaults.socket.request.max.bytes=2097152"])).expect("Kafka's name").config;
+    let config = load(&flags(&["kafka.defaults.socket.request.max.bytes=2097152"]))
+        .expect("Kafka's name")
+        .config;
     assert_eq!(config.kafka.max_frame_bytes, 2 << 20);
     let config = load(&flags(&["kafka.max_frame_bytes=3MiB"])).expect("our name").config;
-    assert_eq!(config.kafka.static_keys["socket.request.max.bytes"], (3 << 20).to_string());
+    assert_eq!(
+        config.kafka.static_keys["socket.request.max.bytes"],
+        (3 << 20).to_string()
+    );
     let config = load(&flags(&["storage.durability=async"])).expect("async").config;
     assert_eq!(config.kafka.static_keys["tidemill.durability"], "async");
 }

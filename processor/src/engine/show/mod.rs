@@ -32,16 +32,29 @@ impl Engine {
     pub(super) fn show_create(&self, name: &str) -> Result<StatementResult, SqlError> {
         let catalog = self.catalog();
         let object = catalog.find(name).ok_or_else(|| SqlError::undefined_table(name))?;
-        result("SHOW", vec![("name", Values::text([name])), ("statement", Values::text([object.sql.as_str()]))])
+        result(
+            "SHOW",
+            vec![
+                ("name", Values::text([name])),
+                ("statement", Values::text([object.sql.as_str()])),
+            ],
+        )
     }
 
     /// `SHOW setting`.
     pub(super) fn show_setting(&self, name: &str, session: &SessionSettings) -> Result<StatementResult, SqlError> {
         if !SETTINGS.contains(&name) {
-            let error = SqlError::new(SqlState::UNDEFINED_OBJECT, format!("there is no setting or list \"{name}\""));
+            let error = SqlError::new(
+                SqlState::UNDEFINED_OBJECT,
+                format!("there is no setting or list \"{name}\""),
+            );
             return Err(error.with_hint(format!("settings are {}", SETTINGS.join(", "))));
         }
-        let value = session.values().text(name).map(str::to_owned).or_else(|| self.default_setting(name));
+        let value = session
+            .values()
+            .text(name)
+            .map(str::to_owned)
+            .or_else(|| self.default_setting(name));
         result("SHOW", vec![(name, Values::Text(vec![value]))])
     }
 
@@ -70,8 +83,14 @@ impl Engine {
                 ("name", Values::text(sources.iter().map(|(o, _)| o.name.as_str()))),
                 ("topic", Values::text(sources.iter().map(|(_, r)| r.topic.as_str()))),
                 ("format", Values::text(sources.iter().map(|_| "json"))),
-                ("event_time", Values::text(sources.iter().map(|(_, r)| r.columns[r.event_time].name.as_str()))),
-                ("on_error", Values::text(sources.iter().map(|(_, r)| policy_words(&r.on_error)))),
+                (
+                    "event_time",
+                    Values::text(sources.iter().map(|(_, r)| r.columns[r.event_time].name.as_str())),
+                ),
+                (
+                    "on_error",
+                    Values::text(sources.iter().map(|(_, r)| policy_words(&r.on_error))),
+                ),
             ],
         )
     }
@@ -86,7 +105,10 @@ impl Engine {
             "SHOW",
             vec![
                 ("name", Values::text(views.iter().map(|o| o.name.as_str()))),
-                ("materialized", Values::Truth(views.iter().map(|o| o.kind().words() != "view").collect())),
+                (
+                    "materialized",
+                    Values::Truth(views.iter().map(|o| o.kind().words() != "view").collect()),
+                ),
                 ("status", Values::Text(views.iter().map(|o| self.status(o)).collect())),
             ],
         )
@@ -94,7 +116,10 @@ impl Engine {
 
     fn show_sinks(&self) -> Result<StatementResult, SqlError> {
         let catalog = self.catalog();
-        let sinks: Vec<&Arc<Object>> = catalog.objects().filter(|object| object.kind().words() == "sink").collect();
+        let sinks: Vec<&Arc<Object>> = catalog
+            .objects()
+            .filter(|object| object.kind().words() == "sink")
+            .collect();
         let target = |object: &Arc<Object>| object.running().map(|query| query.plan.output.target.clone());
         result(
             "SHOW",
@@ -132,12 +157,16 @@ impl Engine {
     fn show_topics(&self) -> Result<StatementResult, SqlError> {
         let topics: Vec<TopicHandle> = self.ports.topics.list().into_iter().filter(|t| !t.internal).collect();
         let number = |value: usize| i64::try_from(value).ok();
-        let sum = |topic: &TopicHandle, of: fn(&storage::Log) -> i64| Some(topic.partitions.iter().map(|l| of(l)).sum());
+        let sum =
+            |topic: &TopicHandle, of: fn(&storage::Log) -> i64| Some(topic.partitions.iter().map(|l| of(l)).sum());
         result(
             "SHOW",
             vec![
                 ("name", Values::text(topics.iter().map(|t| t.name.as_ref()))),
-                ("partitions", Values::Number(topics.iter().map(|t| number(t.partitions.len())).collect())),
+                (
+                    "partitions",
+                    Values::Number(topics.iter().map(|t| number(t.partitions.len())).collect()),
+                ),
                 (
                     "offsets",
                     Values::Number(
@@ -155,7 +184,10 @@ impl Engine {
                 (
                     "bytes",
                     Values::Number(
-                        topics.iter().map(|t| sum(t, |log| i64::try_from(log.size_bytes()).unwrap_or(i64::MAX))).collect(),
+                        topics
+                            .iter()
+                            .map(|t| sum(t, |log| i64::try_from(log.size_bytes()).unwrap_or(i64::MAX)))
+                            .collect(),
                     ),
                 ),
             ],
@@ -186,7 +218,10 @@ impl Engine {
                 ("column", Values::text(columns.iter().map(|c| c.name.as_str()))),
                 ("type", Values::text(columns.iter().map(|c| c.sql_type.as_str()))),
                 ("nullable", Values::Truth(columns.iter().map(|c| c.nullable).collect())),
-                ("note", Values::Text(columns.iter().map(|c| c.note.map(str::to_owned)).collect())),
+                (
+                    "note",
+                    Values::Text(columns.iter().map(|c| c.note.map(str::to_owned)).collect()),
+                ),
             ],
         )
     }
@@ -228,7 +263,8 @@ fn relation_columns(relation: &Relation) -> Vec<Column> {
         .map(|(index, column)| Column {
             name: column.name.clone(),
             sql_type: type_name(&column.data_type),
-            nullable: !matches!(column.source, SourceColumn::Field { not_null: true, .. }) && index != relation.event_time,
+            nullable: !matches!(column.source, SourceColumn::Field { not_null: true, .. })
+                && index != relation.event_time,
             note: match () {
                 () if index == relation.event_time => Some("event time"),
                 () if is_metadata(&column.name) => Some("metadata"),

@@ -18,7 +18,10 @@ async fn objects_are_listed_and_described() {
     assert_eq!(setup.run("SHOW TABLES").await, [""; 0]);
     setup.run("CREATE VIEW a AS SELECT url FROM clicks").await;
     assert_eq!(setup.run("SHOW VIEWS").await, ["a|false|NULL"]);
-    assert_eq!(setup.run("SHOW CREATE VIEW a").await, ["a|CREATE VIEW a AS SELECT url FROM clicks"]);
+    assert_eq!(
+        setup.run("SHOW CREATE VIEW a").await,
+        ["a|CREATE VIEW a AS SELECT url FROM clicks"]
+    );
     assert_eq!(setup.run("DESCRIBE a").await, ["url|TEXT|true|NULL"]);
     assert_eq!(
         setup.run("DESCRIBE clicks").await[..5],
@@ -31,14 +34,23 @@ async fn objects_are_listed_and_described() {
         ]
     );
     assert_eq!(setup.run("DESCRIBE website_clicks").await.len(), 6);
-    assert_eq!(setup.run("SHOW TOPICS").await[0].split('|').take(3).collect::<Vec<_>>(), ["website_clicks", "2", "5"]);
+    assert_eq!(
+        setup.run("SHOW TOPICS").await[0].split('|').take(3).collect::<Vec<_>>(),
+        ["website_clicks", "2", "5"]
+    );
 }
 
 #[tokio::test]
 async fn names_are_taken_once() {
     let setup = Setup::with_clicks().await;
-    assert_eq!(setup.fail("CREATE VIEW clicks AS SELECT 1 AS x").await.code, SqlState::DUPLICATE_TABLE);
-    assert_eq!(setup.run("CREATE SOURCE IF NOT EXISTS clicks (a INT)").await, ["CREATE SOURCE"]);
+    assert_eq!(
+        setup.fail("CREATE VIEW clicks AS SELECT 1 AS x").await.code,
+        SqlState::DUPLICATE_TABLE
+    );
+    assert_eq!(
+        setup.run("CREATE SOURCE IF NOT EXISTS clicks (a INT)").await,
+        ["CREATE SOURCE"]
+    );
     assert_eq!(setup.columns("SELECT * FROM clicks").await.len(), 4);
     assert_eq!(setup.fail("DROP SOURCE nothing").await.code, SqlState::UNDEFINED_TABLE);
     assert_eq!(setup.run("DROP SOURCE IF EXISTS nothing").await, ["DROP SOURCE"]);
@@ -51,7 +63,10 @@ async fn a_failed_statement_leaves_nothing() {
     setup.world.catalog.refuse.store(true, Ordering::SeqCst);
     assert_eq!(setup.fail(COUNTS).await.code, SqlState::IO_ERROR);
     assert!(setup.world.topics.find("counts").is_none());
-    assert_eq!(setup.fail("CREATE VIEW a AS SELECT url FROM clicks").await.code, SqlState::IO_ERROR);
+    assert_eq!(
+        setup.fail("CREATE VIEW a AS SELECT url FROM clicks").await.code,
+        SqlState::IO_ERROR
+    );
     assert_eq!(setup.fail("DROP SOURCE clicks").await.code, SqlState::IO_ERROR);
     setup.world.catalog.refuse.store(false, Ordering::SeqCst);
     assert_eq!(setup.run("SHOW VIEWS").await, [""; 0]);
@@ -61,7 +76,13 @@ async fn a_failed_statement_leaves_nothing() {
 /// Waits until the bounded query has read everything and committed.
 pub(super) async fn finished(setup: &Setup, name: &str) {
     for _ in 0..2000 {
-        let status = setup.engine.queries().into_iter().find(|q| q.name == name).expect("it runs").status;
+        let status = setup
+            .engine
+            .queries()
+            .into_iter()
+            .find(|q| q.name == name)
+            .expect("it runs")
+            .status;
         match status.name() {
             "FINISHED" => return,
             "FAILED" => panic!("{status:?}"),
@@ -96,15 +117,24 @@ async fn a_bounded_view_equals_the_select_and_survives_a_restart() {
     setup.engine.shutdown().await;
     let Setup { world, engine, .. } = setup;
     drop(engine);
-    let engine = Engine::start(world.config(), world.ports()).await.expect("starts again");
-    let setup = Setup { world, engine, session: SessionSettings::new() };
+    let engine = Engine::start(world.config(), world.ports())
+        .await
+        .expect("starts again");
+    let setup = Setup {
+        world,
+        engine,
+        session: SessionSettings::new(),
+    };
     finished(&setup, "counts").await;
     assert_eq!(setup.run("SELECT * FROM counts ORDER BY 1, 2").await, expected);
     assert_eq!(setup.world.values("counts").len(), 3, "nothing is written twice");
 
     assert_eq!(setup.run("DROP SOURCE clicks CASCADE").await, ["DROP SOURCE"]);
     assert_eq!(setup.run("SHOW QUERIES").await, [""; 0]);
-    assert!(setup.world.topics.list().iter().all(|t| &*t.name == "website_clicks"), "topics are cleared away");
+    assert!(
+        setup.world.topics.list().iter().all(|t| &*t.name == "website_clicks"),
+        "topics are cleared away"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -123,7 +153,9 @@ async fn sinks_write_topics_and_follow_views() {
     assert_eq!(setup.fail("SELECT * FROM big").await.code, SqlState::WRONG_OBJECT_TYPE);
 
     setup.run(&format!("{COUNTS} EMIT ON UPDATE")).await;
-    setup.run("CREATE SINK copy FROM counts WITH (connector = 'topic', topic = 'copied')").await;
+    setup
+        .run("CREATE SINK copy FROM counts WITH (connector = 'topic', topic = 'copied')")
+        .await;
     finished(&setup, "counts").await;
     finished(&setup, "copy").await;
     let last = |rows: Vec<String>| rows.into_iter().collect::<std::collections::BTreeSet<_>>();
@@ -132,7 +164,10 @@ async fn sinks_write_topics_and_follow_views() {
         assert!(copied.iter().any(|r| r.ends_with(row)), "{copied:?}");
         assert!(kept.iter().any(|r| r.ends_with(row)), "{kept:?}");
     }
-    assert_eq!(setup.run("SHOW SINKS").await, ["big|topic|big_clicks|FINISHED", "copy|topic|copied|FINISHED"]);
+    assert_eq!(
+        setup.run("SHOW SINKS").await,
+        ["big|topic|big_clicks|FINISHED", "copy|topic|copied|FINISHED"]
+    );
 }
 
 #[tokio::test]
@@ -140,12 +175,15 @@ async fn an_object_that_cannot_be_restored_is_kept_and_can_be_dropped() {
     let setup = Setup::with_clicks().await;
     let mut objects = crate::ports::CatalogStore::load(setup.world.catalog.as_ref());
     let mut broken = objects.pop().expect("the source");
-    broken.payload = bytes::Bytes::from_static(
-        br#"{"version":1,"sql":"CREATE VIEW v AS SELECT nothing FROM nowhere","order":9}"#,
-    );
+    broken.payload =
+        bytes::Bytes::from_static(br#"{"version":1,"sql":"CREATE VIEW v AS SELECT nothing FROM nowhere","order":9}"#);
     broken.name = "v".to_owned();
-    crate::ports::CatalogStore::put(setup.world.catalog.as_ref(), broken).await.expect("stored");
-    let engine = Engine::start(setup.world.config(), setup.world.ports()).await.expect("starts");
+    crate::ports::CatalogStore::put(setup.world.catalog.as_ref(), broken)
+        .await
+        .expect("stored");
+    let engine = Engine::start(setup.world.config(), setup.world.ports())
+        .await
+        .expect("starts");
     let setup = Setup { engine, ..setup };
     assert!(setup.run("SHOW VIEWS").await[0].starts_with("v|false|FAILED: relation \"nowhere\""));
     assert_eq!(setup.fail("SELECT * FROM v").await.code, SqlState::NOT_IN_STATE);
@@ -162,6 +200,12 @@ async fn settings_belong_to_the_session() {
     assert_eq!(setup.run("RESET epoch_interval").await, ["SET"]);
     assert_eq!(setup.run("SHOW epoch_interval").await, ["10 ms"]);
     let unknown = setup.fail("SET epoch_intervall = '1 s'").await;
-    assert_eq!((unknown.code, unknown.hint.as_deref()), (SqlState::UNDEFINED_OBJECT, Some("did you mean \"epoch_interval\"?")));
-    assert_eq!(setup.fail("SET parallelism = 4").await.code, SqlState::FEATURE_NOT_SUPPORTED);
+    assert_eq!(
+        (unknown.code, unknown.hint.as_deref()),
+        (SqlState::UNDEFINED_OBJECT, Some("did you mean \"epoch_interval\"?"))
+    );
+    assert_eq!(
+        setup.fail("SET parallelism = 4").await.code,
+        SqlState::FEATURE_NOT_SUPPORTED
+    );
 }

@@ -11,7 +11,9 @@ fn produce(setup: &Setup) {
         for partition in 0..3 {
             let values: Vec<String> = (0..25)
                 .map(|_| {
-                    seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                    seed = seed
+                        .wrapping_mul(6_364_136_223_846_793_005)
+                        .wrapping_add(1_442_695_040_888_963_407);
                     let roll = i64::try_from(seed >> 40).unwrap_or_default();
                     let time = crate::testing::NOON + batch * 20_000 + roll % 15_000;
                     let amount = match roll % 7 {
@@ -27,7 +29,9 @@ fn produce(setup: &Setup) {
                 })
                 .collect();
             let values: Vec<&str> = values.iter().map(String::as_str).collect();
-            setup.world.produce("events", partition, crate::testing::NOON + batch * 20_000, &values);
+            setup
+                .world
+                .produce("events", partition, crate::testing::NOON + batch * 20_000, &values);
         }
     }
 }
@@ -116,17 +120,29 @@ async fn an_append_only_view_can_be_read_by_another_one() {
     let explained = setup
         .run("EXPLAIN CREATE SINK s AS SELECT card, n FROM minutes WHERE n > 3 WITH (connector = 'topic', topic = 'often')")
         .await;
-    assert!(explained.last().expect("a source").contains("Source minutes from topic \"minutes\""), "{explained:?}");
-    setup.run("CREATE SINK s AS SELECT card, n FROM minutes WHERE n > 3 WITH (connector = 'topic', topic = 'often')").await;
+    assert!(
+        explained
+            .last()
+            .expect("a source")
+            .contains("Source minutes from topic \"minutes\""),
+        "{explained:?}"
+    );
+    setup
+        .run("CREATE SINK s AS SELECT card, n FROM minutes WHERE n > 3 WITH (connector = 'topic', topic = 'often')")
+        .await;
     let expected = setup.run("SELECT card, n FROM minutes WHERE n > 3").await.len();
     for _ in 0..2000 {
         if setup.world.values("often").len() == expected {
             return;
         }
+        setup.world.clock.advance(20);
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }
     let queries = setup.run("SHOW QUERIES").await;
-    panic!("the sink wrote {} of {expected} rows: {queries:?}", setup.world.values("often").len());
+    panic!(
+        "the sink wrote {} of {expected} rows: {queries:?}",
+        setup.world.values("often").len()
+    );
 }
 
 fn sorted(mut rows: Vec<String>) -> Vec<String> {

@@ -70,7 +70,9 @@ async fn windows_have_the_group_columns_as_key() {
 #[tokio::test]
 async fn views_and_subqueries_are_flattened() {
     let setup = Setup::with_clicks().await;
-    setup.run("CREATE VIEW priced AS SELECT ts, url AS page, price FROM clicks WHERE price IS NOT NULL").await;
+    setup
+        .run("CREATE VIEW priced AS SELECT ts, url AS page, price FROM clicks WHERE price IS NOT NULL")
+        .await;
     check(
         &setup,
         "CREATE SINK s AS WITH dear AS (SELECT * FROM priced WHERE price > 2) \
@@ -79,13 +81,15 @@ async fn views_and_subqueries_are_flattened() {
          WITH (connector = 'topic', topic = 'judged')",
         &[
             "Sink s to topic \"judged\" [append, no key]",
-            "  -> Project page, count(*) FILTER (WHERE dear.price > Int64(5)) AS n, CASE WHEN sum(dear.price) > 100 THEN much ELSE little END AS judged [append]",
+            "  -> Project page, count(*) FILTER (WHERE dear.price > Int64(5)) AS n, CASE WHEN sum(dear.price) > 100.00 THEN much ELSE little END AS judged [append]",
             "    -> Filter count(*) > 1 [append]",
             "      -> Project page, count(*) FILTER (WHERE dear.price > Int64(5)), sum(dear.price), count(*) [append]",
             "        -> Aggregate HOP 1h every 5m over window_start by page: count(*) FILTER (WHERE price > 5.00), sum(price), count(*) [append, emit on window close]",
-            "          -> Project url AS page, price, ts AS window_start, ts AS window_end [append]",
-            "            -> Filter price IS NOT NULL AND price > 2 [append]",
-            "              -> Source clicks from topic \"website_clicks\" as json: url, price, ts [append]",
+            "          -> Project page, price, ts AS window_start, ts AS window_end [append]",
+            "            -> Filter price > 2.00 [append]",
+            "              -> Project ts, url AS page, price [append]",
+            "                -> Filter price IS NOT NULL [append]",
+            "                  -> Source clicks from topic \"website_clicks\" as json: url, price, ts [append]",
         ],
     )
     .await;
@@ -94,7 +98,8 @@ async fn views_and_subqueries_are_flattened() {
 #[tokio::test]
 async fn verbose_tells_state_and_options() {
     let setup = Setup::with_clicks().await;
-    let statement = format!("CREATE MATERIALIZED VIEW v AS SELECT window_start, url, count(*) AS n {WINDOW} LATE TO 'late'");
+    let statement =
+        format!("CREATE MATERIALIZED VIEW v AS SELECT window_start, url, count(*) AS n {WINDOW} LATE TO 'late'");
     let lines = setup.run(&format!("EXPLAIN VERBOSE {statement}")).await;
     for detail in [
         "columns: window_start TIMESTAMPTZ, url TEXT, n BIGINT",
@@ -106,7 +111,17 @@ async fn verbose_tells_state_and_options() {
         "on error: SKIP",
         "parallelism: 1",
     ] {
-        assert!(lines.iter().any(|line| line.trim() == detail), "{detail}\n{}", lines.join("\n"));
+        assert!(
+            lines.iter().any(|line| line.trim() == detail),
+            "{detail}\n{}",
+            lines.join("\n")
+        );
     }
-    assert!(setup.run("EXPLAIN SELECT count(*) FROM clicks WHERE _offset > 1").await.join("\n").contains("_offset > Int64(1)"));
+    assert!(
+        setup
+            .run("EXPLAIN SELECT count(*) FROM clicks WHERE _offset > 1")
+            .await
+            .join("\n")
+            .contains("_offset > Int64(1)")
+    );
 }

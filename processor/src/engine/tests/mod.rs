@@ -12,6 +12,7 @@ use crate::sql::{Parameter, SessionSettings, stream_error};
 use crate::testing::World;
 
 mod catalog;
+mod docs;
 mod equivalence;
 mod explain;
 mod refusals;
@@ -27,8 +28,14 @@ pub(super) struct Setup {
 impl Setup {
     pub(super) async fn new() -> Self {
         let world = World::new();
-        let engine = Engine::start(world.config(), world.ports()).await.expect("an empty engine starts");
-        Self { world, engine, session: SessionSettings::new() }
+        let engine = Engine::start(world.config(), world.ports())
+            .await
+            .expect("an empty engine starts");
+        Self {
+            world,
+            engine,
+            session: SessionSettings::new(),
+        }
     }
 
     /// The clicks of the examples: two partitions, one record that is no JSON.
@@ -66,7 +73,9 @@ impl Setup {
     }
 
     pub(super) async fn execute(&self, sql: &str, params: &[Parameter]) -> Result<StatementResult, SqlError> {
-        self.engine.execute(sql, params, &self.session, CancellationToken::new()).await
+        self.engine
+            .execute(sql, params, &self.session, CancellationToken::new())
+            .await
     }
 
     /// The rows of a statement as text, cells joined by `|`; the tag of one without rows.
@@ -110,9 +119,11 @@ impl Setup {
     /// Column names of a SELECT.
     pub(super) async fn columns(&self, sql: &str) -> Vec<String> {
         match self.execute(sql, &[]).await {
-            Ok(StatementResult::Rows { schema, .. }) => {
-                schema.fields().iter().map(|f| format!("{} {}", f.name(), crate::sql::types::type_name(f.data_type()))).collect()
-            }
+            Ok(StatementResult::Rows { schema, .. }) => schema
+                .fields()
+                .iter()
+                .map(|f| format!("{} {}", f.name(), crate::sql::types::type_name(f.data_type())))
+                .collect(),
             Ok(StatementResult::Command { tag }) => panic!("{sql}\nanswered {tag}"),
             Err(error) => panic!("{sql}\n{} {error}", error.code),
         }

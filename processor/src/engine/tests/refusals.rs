@@ -1,43 +1,122 @@
 //! What cannot be done: each with its SQLSTATE and a part of its message.
 
 use super::Setup;
+use crate::sql::parser::TERMS_MAX;
 
 #[tokio::test]
 async fn queries_that_run_on() {
     let setup = Setup::with_clicks().await;
-    setup.run("CREATE SOURCE plain (id BIGINT, at TIMESTAMPTZ) WITH (topic = 'website_clicks')").await;
+    setup
+        .run("CREATE SOURCE plain (id BIGINT, at TIMESTAMPTZ) WITH (topic = 'website_clicks')")
+        .await;
     let window = "FROM TUMBLE(clicks, ts, INTERVAL '1 minute') GROUP BY window_start, window_end, url";
     for (query, code, part) in [
-        ("SELECT a.url FROM clicks a JOIN clicks b ON a.url = b.url", "0A000", "join"),
-        ("SELECT url FROM clicks UNION ALL SELECT url FROM clicks", "0A000", "UNION"),
+        (
+            "SELECT a.url FROM clicks a JOIN clicks b ON a.url = b.url",
+            "0A000",
+            "join",
+        ),
+        (
+            "SELECT url FROM clicks UNION ALL SELECT url FROM clicks",
+            "0A000",
+            "UNION",
+        ),
         ("SELECT DISTINCT url FROM clicks", "0A000", "DISTINCT"),
         ("SELECT url FROM clicks ORDER BY url", "0A000", "ORDER BY"),
         ("SELECT url FROM clicks LIMIT 3", "0A000", "LIMIT"),
-        ("SELECT url, row_number() OVER (ORDER BY ts) FROM clicks", "0A000", "OVER"),
-        ("SELECT url FROM clicks WHERE url IN (SELECT url FROM clicks)", "0A000", "subquery"),
+        (
+            "SELECT url, row_number() OVER (ORDER BY ts) FROM clicks",
+            "0A000",
+            "OVER",
+        ),
+        (
+            "SELECT url FROM clicks WHERE url IN (SELECT url FROM clicks)",
+            "0A000",
+            "subquery",
+        ),
         ("SELECT url, now() FROM clicks", "0A000", "now()"),
         ("SELECT url, random() FROM clicks", "0A000", "random()"),
         ("SELECT 1 AS one", "0A000", "no topic"),
         ("SELECT count(*) FROM clicks", "0A000", "whole stream"),
-        ("SELECT url, stddev(price) AS s FROM clicks GROUP BY url", "0A000", "stddev"),
-        ("SELECT url, sum(DISTINCT user_id) AS s FROM clicks GROUP BY url", "0A000", "sum(DISTINCT)"),
-        ("SELECT url, count(*) AS n FROM clicks GROUP BY ROLLUP (url)", "0A000", "ROLLUP"),
-        ("SELECT url, count(*) AS n FROM clicks GROUP BY url EMIT ON WINDOW CLOSE", "0A000", "needs a window"),
-        ("SELECT url FROM clicks EMIT ON WINDOW CLOSE", "0A000", "needs an aggregate"),
+        (
+            "SELECT url, stddev(price) AS s FROM clicks GROUP BY url",
+            "0A000",
+            "stddev",
+        ),
+        (
+            "SELECT url, sum(DISTINCT user_id) AS s FROM clicks GROUP BY url",
+            "0A000",
+            "sum(DISTINCT)",
+        ),
+        (
+            "SELECT url, count(*) AS n FROM clicks GROUP BY ROLLUP (url)",
+            "0A000",
+            "ROLLUP",
+        ),
+        (
+            "SELECT url, count(*) AS n FROM clicks GROUP BY url EMIT ON WINDOW CLOSE",
+            "0A000",
+            "needs a window",
+        ),
+        (
+            "SELECT url FROM clicks EMIT ON WINDOW CLOSE",
+            "0A000",
+            "needs an aggregate",
+        ),
         ("SELECT url FROM clicks LATE TO 'late'", "0A000", "LATE TO"),
         ("SELECT url FROM clicks EMIT CHANGES", "0A000", "EMIT CHANGES"),
-        (&format!("SELECT count(*) AS n {window} EMIT ON UPDATE"), "0A000", "url is missing"),
-        ("SELECT at, count(*) AS n FROM TUMBLE(plain, at, INTERVAL '1 minute') GROUP BY window_start, window_end, at", "0A000", "event time"),
-        ("SELECT url, count(*) AS n FROM HOP(clicks, ts, INTERVAL '1 minute', INTERVAL '5 minutes') GROUP BY url", "0A000", "HOP"),
-        ("SELECT url, window_start FROM HOP(clicks, ts, INTERVAL '1 minute', INTERVAL '5 minutes')", "0A000", "HOP"),
-        ("SELECT url FROM TUMBLE(clicks, ts, INTERVAL '1 month')", "0A000", "months"),
-        ("SELECT url FROM TUMBLE(clicks, url, INTERVAL '1 minute')", "42804", "timestamp"),
+        (
+            &format!("SELECT count(*) AS n {window} EMIT ON UPDATE"),
+            "0A000",
+            "url is missing",
+        ),
+        (
+            "SELECT at, count(*) AS n FROM TUMBLE(plain, at, INTERVAL '1 minute') GROUP BY window_start, window_end, at",
+            "0A000",
+            "event time",
+        ),
+        (
+            "SELECT url, count(*) AS n FROM HOP(clicks, ts, INTERVAL '1 minute', INTERVAL '5 minutes') GROUP BY url",
+            "0A000",
+            "HOP",
+        ),
+        (
+            "SELECT url, window_start FROM HOP(clicks, ts, INTERVAL '1 minute', INTERVAL '5 minutes')",
+            "0A000",
+            "HOP",
+        ),
+        (
+            "SELECT url FROM TUMBLE(clicks, ts, INTERVAL '1 month')",
+            "0A000",
+            "months",
+        ),
+        (
+            "SELECT url FROM TUMBLE(clicks, url, INTERVAL '1 minute')",
+            "42804",
+            "timestamp",
+        ),
         ("SELECT url FROM TUMBLE(clicks, ts, 5)", "42804", "interval"),
         ("SELECT url FROM TUMBLE(clicks, ts)", "42601", "TUMBLE(relation"),
-        ("SELECT url FROM TUMBLE(clicks, ts, INTERVAL '0 seconds')", "22023", "positive"),
-        ("SELECT url FROM SESSION(clicks PARTITION BY url, ts, INTERVAL '1 minute')", "0A000", "session"),
-        ("SELECT url FROM CUMULATE(clicks, ts, INTERVAL '1 minute', INTERVAL '1 hour')", "0A000", "CUMULATE"),
-        ("SELECT url FROM clicks FOR SYSTEM_TIME AS OF now()", "0A000", "SYSTEM_TIME"),
+        (
+            "SELECT url FROM TUMBLE(clicks, ts, INTERVAL '0 seconds')",
+            "22023",
+            "positive",
+        ),
+        (
+            "SELECT url FROM SESSION(clicks PARTITION BY url, ts, INTERVAL '1 minute')",
+            "0A000",
+            "session",
+        ),
+        (
+            "SELECT url FROM CUMULATE(clicks, ts, INTERVAL '1 minute', INTERVAL '1 hour')",
+            "0A000",
+            "CUMULATE",
+        ),
+        (
+            "SELECT url FROM clicks FOR SYSTEM_TIME AS OF now()",
+            "0A000",
+            "SYSTEM_TIME",
+        ),
         ("SELECT nothing FROM clicks", "42703", "nothing"),
         ("SELECT url FROM nothing", "42P01", "nothing"),
         ("SELECT nothing(url) FROM clicks", "42883", "nothing"),
@@ -57,7 +136,9 @@ async fn queries_that_run_on() {
 #[tokio::test]
 async fn sources_and_sinks() {
     let setup = Setup::with_clicks().await;
-    setup.run("CREATE MATERIALIZED VIEW kept AS SELECT url FROM clicks").await;
+    setup
+        .run("CREATE MATERIALIZED VIEW kept AS SELECT url FROM clicks")
+        .await;
     for (sql, code, part) in [
         ("CREATE SOURCE s WITH (topic = 'website_clicks')", "42P16", "no columns"),
         ("CREATE SOURCE s (a INT, a INT)", "42701", "twice"),
@@ -69,24 +150,76 @@ async fn sources_and_sinks() {
         ("CREATE SOURCE s (a INT DEFAULT 5)", "0A000", "DEFAULT"),
         ("CREATE SOURCE s (a INT, WATERMARK FOR b)", "42703", "\"b\""),
         ("CREATE SOURCE s (a INT, WATERMARK FOR a)", "42804", "TIMESTAMPTZ"),
-        ("CREATE SOURCE s (a TIMESTAMPTZ, WATERMARK FOR a AS 5)", "42804", "watermark"),
-        ("CREATE SOURCE s (a TIMESTAMPTZ, WATERMARK FOR a AS now())", "0A000", "now()"),
-        ("CREATE SOURCE s (a TIMESTAMPTZ, WATERMARK FOR a AS b - INTERVAL '1 s')", "42703", "b"),
+        (
+            "CREATE SOURCE s (a TIMESTAMPTZ, WATERMARK FOR a AS 5)",
+            "42804",
+            "watermark",
+        ),
+        (
+            "CREATE SOURCE s (a TIMESTAMPTZ, WATERMARK FOR a AS now())",
+            "0A000",
+            "now()",
+        ),
+        (
+            "CREATE SOURCE s (a TIMESTAMPTZ, WATERMARK FOR a AS b - INTERVAL '1 s')",
+            "42703",
+            "b",
+        ),
         ("CREATE SOURCE s (a INT) WITH (format = 'avro')", "0A000", "avro"),
         ("CREATE SOURCE s (a INT) WITH (stop = 'never')", "22023", "stop"),
-        ("CREATE SOURCE s (a INT) WITH (idle_timeout = 'long')", "22023", "idle_timeout"),
+        (
+            "CREATE SOURCE s (a INT) WITH (idle_timeout = 'long')",
+            "22023",
+            "idle_timeout",
+        ),
         ("CREATE OR REPLACE SOURCE s (a INT)", "0A000", "OR REPLACE"),
         ("CREATE TABLE t (a INT)", "0A000", "TABLE"),
         ("CREATE SINK s AS SELECT url FROM clicks", "22023", "connector"),
-        ("CREATE SINK s AS SELECT url FROM clicks WITH (connector = 'postgres')", "0A000", "postgres"),
-        ("CREATE SINK s AS SELECT url FROM clicks WITH (connector = 'topic', topic = 'a b')", "42602", "a b"),
-        ("CREATE SINK s AS SELECT url FROM clicks WITH (connector = 'topic', topic = 'tidemill.x')", "42602", "reserved"),
-        ("CREATE SINK s AS SELECT url FROM clicks WITH (connector = 'topic', topic = 'kept')", "55006", "kept"),
-        ("CREATE SINK s AS SELECT url FROM clicks WITH (connector = 'topic', key = 'nothing')", "42703", "nothing"),
-        ("CREATE SINK s FROM nothing WITH (connector = 'blackhole')", "42P01", "nothing"),
-        ("CREATE MATERIALIZED VIEW website_clicks AS SELECT url FROM clicks", "42P07", "website_clicks"),
-        ("CREATE MATERIALIZED VIEW \"a b\" AS SELECT url FROM clicks", "42602", "a b"),
-        ("CREATE VIEW v AS SELECT url FROM clicks EMIT ON UPDATE", "42601", "EMIT"),
+        (
+            "CREATE SINK s AS SELECT url FROM clicks WITH (connector = 'postgres')",
+            "0A000",
+            "postgres",
+        ),
+        (
+            "CREATE SINK s AS SELECT url FROM clicks WITH (connector = 'topic', topic = 'a b')",
+            "42602",
+            "a b",
+        ),
+        (
+            "CREATE SINK s AS SELECT url FROM clicks WITH (connector = 'topic', topic = 'tidemill.x')",
+            "42602",
+            "reserved",
+        ),
+        (
+            "CREATE SINK s AS SELECT url FROM clicks WITH (connector = 'topic', topic = 'kept')",
+            "55006",
+            "kept",
+        ),
+        (
+            "CREATE SINK s AS SELECT url FROM clicks WITH (connector = 'topic', key = 'nothing')",
+            "42703",
+            "nothing",
+        ),
+        (
+            "CREATE SINK s FROM nothing WITH (connector = 'blackhole')",
+            "42P01",
+            "nothing",
+        ),
+        (
+            "CREATE MATERIALIZED VIEW website_clicks AS SELECT url FROM clicks",
+            "42P07",
+            "website_clicks",
+        ),
+        (
+            "CREATE MATERIALIZED VIEW \"a b\" AS SELECT url FROM clicks",
+            "42602",
+            "a b",
+        ),
+        (
+            "CREATE VIEW v AS SELECT url FROM clicks EMIT ON UPDATE",
+            "42601",
+            "EMIT",
+        ),
         ("CREATE VIEW v AS SELECT url FROM clicks WHERE x = $1", "42P02", "$1"),
         ("INSERT INTO clicks VALUES (1)", "0A000", "INSERT"),
         ("SUBSCRIBE TO clicks", "0A000", "SUBSCRIBE"),
@@ -124,7 +257,37 @@ async fn positions_count_characters_from_one() {
 #[tokio::test]
 async fn statements_are_bounded() {
     let setup = Setup::new().await;
-    assert_eq!(setup.fail(&format!("SELECT '{}'", "x".repeat(1 << 20))).await.code.0, "54000");
-    assert_eq!(setup.fail(&format!("SELECT {}1{}", "(".repeat(500), ")".repeat(500))).await.code.0, "54001");
-    assert_eq!(setup.fail(&format!("SELECT 1{}", "+1".repeat(20_000))).await.code.0, "54001");
+    assert_eq!(
+        setup.fail(&format!("SELECT '{}'", "x".repeat(1 << 20))).await.code.0,
+        "54000"
+    );
+    assert_eq!(
+        setup
+            .fail(&format!("SELECT {}1{}", "(".repeat(500), ")".repeat(500)))
+            .await
+            .code
+            .0,
+        "54001"
+    );
+    assert_eq!(
+        setup.fail(&format!("SELECT 1{}", "+1".repeat(20_000))).await.code.0,
+        "54001"
+    );
+    // The longest chains of operators that are let through end well.
+    assert_eq!(
+        setup.run(&format!("SELECT 1{}", "+1".repeat(TERMS_MAX))).await,
+        [(TERMS_MAX + 1).to_string()]
+    );
+    let either = setup
+        .try_run(&format!("SELECT true{}", " OR x".repeat(TERMS_MAX)), &[])
+        .await;
+    assert_eq!(either.expect_err("no such column").code.0, "42703");
+    assert_eq!(
+        setup
+            .fail(&format!("SELECT 1{}", "+1".repeat(TERMS_MAX + 1)))
+            .await
+            .code
+            .0,
+        "54001"
+    );
 }

@@ -7,7 +7,9 @@ use crate::sql::Parameter;
 async fn sources_read_typed_rows_and_skip_bad_records() {
     let setup = Setup::with_clicks().await;
     assert_eq!(
-        setup.run("SELECT user_id, url, price, ts FROM clicks ORDER BY ts").await,
+        setup
+            .run("SELECT user_id, url, price, ts FROM clicks ORDER BY ts")
+            .await,
         [
             "1|/a|1.50|2026-01-01T12:00:01Z",
             "2|/b|2.25|2026-01-01T12:00:59.500Z",
@@ -22,13 +24,23 @@ async fn star_leaves_metadata_out_and_metadata_can_be_asked_for() {
     let setup = Setup::with_clicks().await;
     let declared = ["user_id BIGINT", "url TEXT", "price NUMERIC(12,2)", "ts TIMESTAMPTZ"];
     assert_eq!(setup.columns("SELECT * FROM clicks").await, declared);
-    let with_offset = setup.columns("SELECT *, _offset FROM clicks WHERE _partition = 1").await;
+    let with_offset = setup
+        .columns("SELECT *, _offset FROM clicks WHERE _partition = 1")
+        .await;
     assert_eq!(with_offset[..4], declared);
     assert_eq!(with_offset[4], "_offset BIGINT");
     assert_eq!(setup.columns("SELECT c.*, c._offset FROM clicks c").await.len(), 5);
-    assert_eq!(setup.columns("SELECT * FROM clicks a JOIN clicks b ON a._offset = b._offset").await.len(), 8);
     assert_eq!(
-        setup.run("SELECT _partition, _offset, _timestamp FROM clicks ORDER BY 1, 2").await,
+        setup
+            .columns("SELECT * FROM clicks a JOIN clicks b ON a._offset = b._offset")
+            .await
+            .len(),
+        8
+    );
+    assert_eq!(
+        setup
+            .run("SELECT _partition, _offset, _timestamp FROM clicks ORDER BY 1, 2")
+            .await,
         [
             "0|0|2026-01-01T12:00:00Z",
             "0|1|2026-01-01T12:00:00Z",
@@ -53,10 +65,17 @@ async fn bare_topics_show_their_records() {
         ]
     );
     assert_eq!(
-        setup.run("SELECT _value ->> 'url' AS url FROM website_clicks WHERE _partition = 0 ORDER BY _offset").await,
+        setup
+            .run("SELECT _value ->> 'url' AS url FROM website_clicks WHERE _partition = 0 ORDER BY _offset")
+            .await,
         ["/a", "/b", "NULL"]
     );
-    assert_eq!(setup.run("SELECT _value FROM website_clicks WHERE _partition = 0 AND _offset = 2").await, ["not json"]);
+    assert_eq!(
+        setup
+            .run("SELECT _value FROM website_clicks WHERE _partition = 0 AND _offset = 2")
+            .await,
+        ["not json"]
+    );
 }
 
 #[tokio::test]
@@ -88,7 +107,11 @@ async fn windows_in_a_select_are_the_streaming_ones() {
                  FROM TUMBLE(clicks, ts, INTERVAL '1 minute') GROUP BY window_start, window_end, url ORDER BY 1, 2"
             )
             .await,
-        ["2026-01-01T12:00:00Z|/a|1|1", "2026-01-01T12:00:00Z|/b|1|1", "2026-01-01T12:01:00Z|/a|2|1"]
+        [
+            "2026-01-01T12:00:00Z|/a|1|1",
+            "2026-01-01T12:00:00Z|/b|1|1",
+            "2026-01-01T12:01:00Z|/a|2|1"
+        ]
     );
     assert_eq!(
         setup
@@ -140,12 +163,20 @@ async fn arithmetic_fails_instead_of_wrapping() {
     ] {
         assert_eq!(setup.fail(sql).await.code.0, code, "{sql}");
     }
-    assert_eq!(setup.run("SELECT sum(a), avg(a) FROM (VALUES (9223372036854775807), (1)) AS t(a)").await, [
-        "9223372036854775808|4611686018427387904.000000"
-    ]);
-    assert_eq!(setup.run("SELECT mod(7, 3), 7 / 2, 0.1 + 0.2, -7 % 3").await, ["1|3|0.3|-1"]);
     assert_eq!(
-        setup.run("SELECT CASE WHEN b <> 0 THEN a / b END FROM (VALUES (6, 3), (1, 0)) AS t(a, b)").await,
+        setup
+            .run("SELECT sum(a), avg(a) FROM (VALUES (9223372036854775807), (1)) AS t(a)")
+            .await,
+        ["9223372036854775808|4611686018427387904.000000"]
+    );
+    assert_eq!(
+        setup.run("SELECT mod(7, 3), 7 / 2, 0.1 + 0.2, -7 % 3").await,
+        ["1|3|0.3|-1"]
+    );
+    assert_eq!(
+        setup
+            .run("SELECT CASE WHEN b <> 0 THEN a / b END FROM (VALUES (6, 3), (1, 0)) AS t(a, b)")
+            .await,
         ["2", "NULL"]
     );
 }
@@ -172,27 +203,63 @@ async fn sums_and_averages_have_one_type_rule() {
         setup.run("SELECT avg(a), avg(a) FILTER (WHERE a > 1), sum(a) FILTER (WHERE a > 5) FROM (VALUES (1), (2), (2)) AS t(a)").await,
         ["1.666667|2.000000|NULL"]
     );
-    assert_eq!(setup.run("SELECT g, avg(a) FROM (VALUES (1, 1), (1, 2), (2, 5)) AS t(g, a) GROUP BY g ORDER BY g").await, [
-        "1|1.500000",
-        "2|5.000000"
-    ]);
-    assert_eq!(setup.run("SELECT sum(DISTINCT a) FROM (VALUES (1), (1), (2)) AS t(a)").await, ["3"]);
+    assert_eq!(
+        setup
+            .run("SELECT g, avg(a) FROM (VALUES (1, 1), (1, 2), (2, 5)) AS t(g, a) GROUP BY g ORDER BY g")
+            .await,
+        ["1|1.500000", "2|5.000000"]
+    );
+    assert_eq!(
+        setup
+            .run("SELECT sum(DISTINCT a) FROM (VALUES (1), (1), (2)) AS t(a)")
+            .await,
+        ["3"]
+    );
 }
 
 #[tokio::test]
 async fn result_columns_have_postgres_names_made_unique() {
     let setup = Setup::with_clicks().await;
     let names = |columns: Vec<String>| -> Vec<String> {
-        columns.into_iter().map(|c| c.split(' ').next().unwrap_or_default().to_owned()).collect()
+        columns
+            .into_iter()
+            .map(|c| c.split(' ').next().unwrap_or_default().to_owned())
+            .collect()
     };
     assert_eq!(
-        names(setup.columns("SELECT count(*), count(*), 1 + 1, upper(url), CAST(ts AS DATE), ts FROM clicks GROUP BY url, ts").await),
+        names(
+            setup
+                .columns(
+                    "SELECT count(*), count(*), 1 + 1, upper(url), CAST(ts AS DATE), ts FROM clicks GROUP BY url, ts"
+                )
+                .await
+        ),
         ["count", "count_1", "?column?", "upper", "ts_1", "ts"]
     );
-    assert_eq!(names(setup.columns("SELECT a.url, b.url FROM clicks a, clicks b").await), ["url", "url_1"]);
-    assert_eq!(names(setup.columns("SELECT * FROM (SELECT 1 AS x) a, (SELECT 2 AS x) b").await), ["x", "x_1"]);
-    assert_eq!(setup.run("SELECT url, count(*) FROM clicks GROUP BY url HAVING count(*) > 1 ORDER BY count(*)").await, ["/a|3"]);
-    assert_eq!(setup.run("SELECT DISTINCT upper(url) FROM clicks ORDER BY upper(url)").await, ["/A", "/B"]);
+    assert_eq!(
+        names(setup.columns("SELECT a.url, b.url FROM clicks a, clicks b").await),
+        ["url", "url_1"]
+    );
+    assert_eq!(
+        names(
+            setup
+                .columns("SELECT * FROM (SELECT 1 AS x) a, (SELECT 2 AS x) b")
+                .await
+        ),
+        ["x", "x_1"]
+    );
+    assert_eq!(
+        setup
+            .run("SELECT url, count(*) FROM clicks GROUP BY url HAVING count(*) > 1 ORDER BY count(*)")
+            .await,
+        ["/a|3"]
+    );
+    assert_eq!(
+        setup
+            .run("SELECT DISTINCT upper(url) FROM clicks ORDER BY upper(url)")
+            .await,
+        ["/A", "/B"]
+    );
 }
 
 #[tokio::test]
@@ -208,12 +275,36 @@ async fn everything_else_is_datafusion() {
             .await,
         ["/b|1"]
     );
-    assert_eq!(setup.run("SELECT to_char(ts, 'YYYY-MM-DD HH24:MI') FROM clicks ORDER BY ts LIMIT 1").await, ["2026-01-01 12:00"]);
-    assert_eq!(setup.run("SELECT date_trunc('hour', ts) FROM clicks LIMIT 1").await, ["2026-01-01T12:00:00Z"]);
-    assert_eq!(setup.run("SELECT now() = TIMESTAMPTZ '2026-01-01T12:00:00Z'").await, ["true"]);
-    assert_eq!(setup.run("SELECT TIMESTAMPTZ '2026-01-01 00:00:00+02'").await, ["2025-12-31T22:00:00Z"]);
-    assert_eq!(setup.run("SELECT '{\"a\":[1,{\"b\":\"x\"}]}' -> 'a' -> 1 ->> 'b'").await, ["x"]);
-    assert_eq!(setup.run("SELECT row_number() OVER (ORDER BY ts) FROM clicks LIMIT 1").await, ["1"]);
+    assert_eq!(
+        setup
+            .run("SELECT to_char(ts, 'YYYY-MM-DD HH24:MI') FROM clicks ORDER BY ts LIMIT 1")
+            .await,
+        ["2026-01-01 12:00"]
+    );
+    assert_eq!(
+        setup.run("SELECT date_trunc('hour', ts) FROM clicks LIMIT 1").await,
+        ["2026-01-01T12:00:00Z"]
+    );
+    assert_eq!(
+        setup.run("SELECT now() = TIMESTAMPTZ '2026-01-01T12:00:00Z'").await,
+        ["true"]
+    );
+    assert_eq!(
+        setup.run("SELECT TIMESTAMPTZ '2026-01-01 00:00:00+02'").await,
+        ["2025-12-31T22:00:00Z"]
+    );
+    assert_eq!(
+        setup
+            .run("SELECT '{\"a\":[1,{\"b\":\"x\"}]}' -> 'a' -> 1 ->> 'b'")
+            .await,
+        ["x"]
+    );
+    assert_eq!(
+        setup
+            .run("SELECT row_number() OVER (ORDER BY ts) FROM clicks LIMIT 1")
+            .await,
+        ["1"]
+    );
 }
 
 #[tokio::test]
@@ -222,21 +313,49 @@ async fn parameters_take_the_type_of_their_place() {
     let text = |t: &str| Parameter::Text(t.to_owned());
     let number = |t: &str| Parameter::Number(t.to_owned());
     let rows = setup
-        .try_run("SELECT url FROM clicks WHERE user_id = $1 AND ts < $2", &[number("2"), text("2026-01-01T12:30:00Z")])
+        .try_run(
+            "SELECT url FROM clicks WHERE user_id = $1 AND ts < $2",
+            &[number("2"), text("2026-01-01T12:30:00Z")],
+        )
         .await;
     assert_eq!(rows, Ok(vec!["/b".to_owned()]));
-    let rows = setup.try_run("SELECT $1, $2, $3, $4", &[number("-1.50"), Parameter::Null, Parameter::Boolean(true), text("it's")]).await;
+    let rows = setup
+        .try_run(
+            "SELECT $1, $2, $3, $4",
+            &[number("-1.50"), Parameter::Null, Parameter::Boolean(true), text("it's")],
+        )
+        .await;
     assert_eq!(rows, Ok(vec!["-1.50|NULL|true|it's".to_owned()]));
-    assert_eq!(setup.try_run("SELECT $2", &[number("1")]).await.expect_err("missing").code.0, "42P02");
+    assert_eq!(
+        setup
+            .try_run("SELECT $2", &[number("1")])
+            .await
+            .expect_err("missing")
+            .code
+            .0,
+        "42P02"
+    );
 }
 
 #[tokio::test]
 async fn views_are_named_queries() {
     let setup = Setup::with_clicks().await;
-    setup.run("CREATE VIEW a_clicks AS SELECT ts, url, price FROM clicks WHERE url = '/a'").await;
-    setup.run("CREATE VIEW priced (moment, cost) AS SELECT ts, price FROM a_clicks WHERE price IS NOT NULL").await;
-    assert_eq!(setup.columns("SELECT * FROM priced").await, ["moment TIMESTAMPTZ", "cost NUMERIC(12,2)"]);
-    assert_eq!(setup.run("SELECT sum(cost) FROM priced p WHERE p.moment > '2026-01-01'").await, ["11.50"]);
+    setup
+        .run("CREATE VIEW a_clicks AS SELECT ts, url, price FROM clicks WHERE url = '/a'")
+        .await;
+    setup
+        .run("CREATE VIEW priced (moment, cost) AS SELECT ts, price FROM a_clicks WHERE price IS NOT NULL")
+        .await;
+    assert_eq!(
+        setup.columns("SELECT * FROM priced").await,
+        ["moment TIMESTAMPTZ", "cost NUMERIC(12,2)"]
+    );
+    assert_eq!(
+        setup
+            .run("SELECT sum(cost) FROM priced p WHERE p.moment > '2026-01-01'")
+            .await,
+        ["11.50"]
+    );
 }
 
 #[tokio::test]
@@ -251,15 +370,27 @@ async fn memory_is_bounded_and_cancelling_ends_a_query() {
     config.query_memory_limit = 1 << 20;
     let small = super::Engine::start(config, setup.world.ports()).await.expect("starts");
     let small = Setup { engine: small, ..setup };
-    assert_eq!(small.fail("SELECT _value, _offset FROM big ORDER BY _value, _offset DESC").await.code.0, "53200");
+    assert_eq!(
+        small
+            .fail("SELECT _value, _offset FROM big ORDER BY _value, _offset DESC")
+            .await
+            .code
+            .0,
+        "53200"
+    );
     assert_eq!(small.run("SELECT count(*) FROM big").await, ["4000"]);
 
     let cancel = tokio_util::sync::CancellationToken::new();
-    let result = small.engine.execute("SELECT * FROM big", &[], &small.session, cancel.clone()).await;
+    let result = small
+        .engine
+        .execute("SELECT * FROM big", &[], &small.session, cancel.clone())
+        .await;
     let Ok(super::StatementResult::Rows { stream, .. }) = result else {
         panic!("rows were expected");
     };
     cancel.cancel();
-    let error = futures::TryStreamExt::try_collect::<Vec<_>>(stream).await.expect_err("canceled");
+    let error = futures::TryStreamExt::try_collect::<Vec<_>>(stream)
+        .await
+        .expect_err("canceled");
     assert_eq!(crate::sql::stream_error(&error).code.0, "57014");
 }

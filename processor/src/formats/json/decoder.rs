@@ -217,19 +217,16 @@ impl Fields {
         field
     }
 
-    fn convert(
-        &self,
-        text: &str,
-        repair: bool,
-        cells: &mut [Cell],
-        scratch: &mut Vec<u8>,
-    ) -> Result<bool, BadRecord> {
+    fn convert(&self, text: &str, repair: bool, cells: &mut [Cell], scratch: &mut Vec<u8>) -> Result<bool, BadRecord> {
         let mut repaired = false;
         for (field, found) in self.wanted.iter().zip(&self.found) {
             let cell = match found {
                 None => Cell::Null,
                 Some((start, end)) => {
-                    let raw = RawValue { text: &text[*start..*end], start: *start };
+                    let raw = RawValue {
+                        text: &text[*start..*end],
+                        start: *start,
+                    };
                     match field.converter.convert(raw, scratch) {
                         Ok(cell) => cell,
                         Err(_) if repair => {
@@ -243,7 +240,10 @@ impl Fields {
                 }
             };
             if field.not_null && cell == Cell::Null {
-                return Err(BadRecord::new(format!("column \"{}\" is NULL but declared NOT NULL", field.name)));
+                return Err(BadRecord::new(format!(
+                    "column \"{}\" is NULL but declared NOT NULL",
+                    field.name
+                )));
             }
             cells[field.column] = cell;
         }
@@ -272,5 +272,9 @@ fn expect_end(rest: &[u8], empty_object: bool) -> Result<(), BadRecord> {
             _ => return Err(not_an_object()),
         }
     }
-    if open == 0 && close == 0 { Ok(()) } else { Err(not_an_object()) }
+    if open == 0 && close == 0 {
+        Ok(())
+    } else {
+        Err(not_an_object())
+    }
 }

@@ -7,9 +7,9 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BinaryArray, BooleanArray, Date32Array, Decimal128Array, Float32Array,
-    Float64Array, Int16Array, Int32Array, Int64Array, ListArray, RecordBatch, StringArray, StructArray,
-    Time64MicrosecondArray, TimestampMicrosecondArray,
+    Array, ArrayRef, AsArray, BinaryArray, BooleanArray, Date32Array, Decimal128Array, Float32Array, Float64Array,
+    Int16Array, Int32Array, Int64Array, ListArray, RecordBatch, StringArray, StructArray, Time64MicrosecondArray,
+    TimestampMicrosecondArray,
 };
 use arrow::datatypes::{DataType, Schema, TimeUnit};
 use arrow::error::ArrowError;
@@ -265,8 +265,7 @@ fn write_decimal(value: i128, scale: i8, out: &mut Vec<u8>) {
         return write_display(value, out);
     }
     let mut digits = String::with_capacity(40);
-    write!(digits, "{:0width$}", value.unsigned_abs(), width = scale + 1)
-        .expect("writing to a String cannot fail");
+    write!(digits, "{:0width$}", value.unsigned_abs(), width = scale + 1).expect("writing to a String cannot fail");
     if value < 0 {
         out.push(b'-');
     }

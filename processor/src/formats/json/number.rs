@@ -233,7 +233,10 @@ mod tests {
         assert_eq!(parse_decimal("1e-400", 12, 2), Ok(0));
         assert_eq!(parse_decimal("9999999999.99", 12, 2), Ok(999_999_999_999));
         assert_eq!(parse_decimal("9999999999.995", 12, 2), Err(NumberError::OutOfRange));
-        assert_eq!(parse_decimal("0.1000000000000000000000000000000000000000001", 5, 3), Ok(100));
+        assert_eq!(
+            parse_decimal("0.1000000000000000000000000000000000000000001", 5, 3),
+            Ok(100)
+        );
     }
 
     #[test]

@@ -123,7 +123,11 @@ impl Converter {
         match error {
             NumberError::Malformed => self.mismatch(raw),
             NumberError::OutOfRange => format!("{} is out of range for {}", raw.excerpt(), type_name(&self.data_type)),
-            NumberError::Fraction => format!("{} is not a whole number, as {} needs", raw.excerpt(), type_name(&self.data_type)),
+            NumberError::Fraction => format!(
+                "{} is not a whole number, as {} needs",
+                raw.excerpt(),
+                type_name(&self.data_type)
+            ),
         }
     }
 
@@ -151,7 +155,10 @@ impl<'a> RawValue<'a> {
         if self.text.len() <= SHOWN {
             return self.text.to_owned();
         }
-        let end = (0..=SHOWN).rev().find(|at| self.text.is_char_boundary(*at)).unwrap_or(0);
+        let end = (0..=SHOWN)
+            .rev()
+            .find(|at| self.text.is_char_boundary(*at))
+            .unwrap_or(0);
         format!("{}...", &self.text[..end])
     }
 }

@@ -74,11 +74,8 @@ fn parse_fraction(bytes: &[u8]) -> Option<(i64, usize)> {
     if digits == 0 {
         return None;
     }
-    let mut micros = 0;
-    for at in 0..6 {
-        let digit = if at < digits { bytes[at] - b'0' } else { 0 };
-        micros = micros * 10 + i64::from(digit);
-    }
+    let padded = bytes[..digits].iter().map(|b| b - b'0').chain(std::iter::repeat(0));
+    let micros = padded.take(6).fold(0, |micros, digit| micros * 10 + i64::from(digit));
     Some((micros, digits))
 }
 
@@ -191,7 +188,15 @@ mod tests {
         }
         assert_eq!(parse_timestamp("2026-01-01T12:00:00.123456Z"), Some(noon + 123_456));
         assert_eq!(parse_timestamp("1969-12-31T23:59:59.9Z"), Some(-100_000));
-        for text in ["", "2026", "2026-02-30T00:00:00Z", "2026-01-01T24:00:00Z", "2026-01-01T12:00:00.Z", "2026-01-01X12:00:00Z", "é026-01-01T12:00:00Z"] {
+        for text in [
+            "",
+            "2026",
+            "2026-02-30T00:00:00Z",
+            "2026-01-01T24:00:00Z",
+            "2026-01-01T12:00:00.Z",
+            "2026-01-01X12:00:00Z",
+            "é026-01-01T12:00:00Z",
+        ] {
             assert_eq!(parse_timestamp(text), None, "{text}");
         }
     }
@@ -200,7 +205,10 @@ mod tests {
     fn writes_utc_with_six_digits() {
         assert_eq!(shown(1_767_268_800_123_456), "2026-01-01T12:00:00.123456Z");
         assert_eq!(shown(-1), "1969-12-31T23:59:59.999999Z");
-        assert_eq!(parse_timestamp(&shown(-62_135_596_800_000_000)), Some(-62_135_596_800_000_000));
+        assert_eq!(
+            parse_timestamp(&shown(-62_135_596_800_000_000)),
+            Some(-62_135_596_800_000_000)
+        );
     }
 
     #[test]

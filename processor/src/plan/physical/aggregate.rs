@@ -40,9 +40,22 @@ pub(super) fn add(pipeline: &mut Pipeline, aggregate: &Aggregate) -> PlanResult<
         (Some(window), true) => Some(window_plan(window.shape, pipeline.window_time(window)?)),
         _ => None,
     };
-    let keys = layout.keys.iter().map(|e| pipeline.physical(unalias(e))).collect::<PlanResult<Vec<_>>>()?;
-    let calls = aggregate.aggr_expr.iter().map(|e| call(pipeline, e)).collect::<PlanResult<Vec<_>>>()?;
-    let plan = AggregatePlan { window, keys, schema: Arc::new(layout.schema(aggregate)), aggregates: calls };
+    let keys = layout
+        .keys
+        .iter()
+        .map(|e| pipeline.physical(unalias(e)))
+        .collect::<PlanResult<Vec<_>>>()?;
+    let calls = aggregate
+        .aggr_expr
+        .iter()
+        .map(|e| call(pipeline, e))
+        .collect::<PlanResult<Vec<_>>>()?;
+    let plan = AggregatePlan {
+        window,
+        keys,
+        schema: Arc::new(layout.schema(aggregate)),
+        aggregates: calls,
+    };
     let columns = layout.columns(aggregate);
     pipeline.push_aggregate(plan);
     pipeline.schema = aggregate.schema.clone();
@@ -109,7 +122,11 @@ impl<'a> Layout<'a> {
             let field = aggregate.schema.field(index);
             Field::new(field.name(), field.data_type().clone(), true)
         };
-        let mut fields: Vec<Field> = if self.windowed { window_fields().to_vec() } else { Vec::new() };
+        let mut fields: Vec<Field> = if self.windowed {
+            window_fields().to_vec()
+        } else {
+            Vec::new()
+        };
         let bounds = fields.len();
         fields.extend((0..groups).filter(|at| bounds <= self.places[*at]).map(field));
         fields.extend((groups..aggregate.schema.fields().len()).map(field));
@@ -142,7 +159,10 @@ impl<'a> Layout<'a> {
                 is_window: self.windowed && *place < 2,
             })
             .collect();
-        Grouping { columns, windowed: self.windowed }
+        Grouping {
+            columns,
+            windowed: self.windowed,
+        }
     }
 }
 
@@ -174,7 +194,13 @@ fn call(pipeline: &Pipeline, expr: &Expr) -> PlanResult<AggregateCall> {
         Some((argument, data_type)) => (Some(argument), Some(data_type)),
         None => (None, None),
     };
-    Ok(AggregateCall { function: kind, argument, filter, input_type, output_type })
+    Ok(AggregateCall {
+        function: kind,
+        argument,
+        filter,
+        input_type,
+        output_type,
+    })
 }
 
 /// The argument; for sums and averages, integers come as BIGINT and floating-point numbers as DOUBLE PRECISION.
@@ -214,7 +240,11 @@ fn kind(function: &LogicalAggregate) -> PlanResult<AggregateFunction> {
         "sum" if !distinct => AggregateFunction::Sum,
         "avg" if !distinct => AggregateFunction::Avg,
         _ => {
-            let shown = if distinct { format!("{name}(DISTINCT)") } else { name.to_owned() };
+            let shown = if distinct {
+                format!("{name}(DISTINCT)")
+            } else {
+                name.to_owned()
+            };
             return Err(external(
                 SqlError::unsupported(format!("{shown} is not supported in a query that runs on"))
                     .with_hint("count, count(DISTINCT), sum, avg, min and max are, each with FILTER"),

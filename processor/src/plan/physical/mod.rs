@@ -3,22 +3,20 @@
 //! The logical plan of such a query is a chain. It is walked from the scan upwards; on the way go the position of the
 //! event time, the window that has not met its aggregate yet, and the columns that identify a row of the aggregate.
 
-use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Duration;
 
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::common::{DFSchemaRef, Result as PlanResult};
 use datafusion::datasource::source_as_provider;
-use datafusion::logical_expr::expr::Alias;
 use datafusion::logical_expr::execution_props::ExecutionProps;
+use datafusion::logical_expr::expr::Alias;
 use datafusion::logical_expr::{Aggregate, Expr, LogicalPlan, LogicalPlanBuilder, TableScan};
-use datafusion::physical_expr::expressions::{Column, cast};
+use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::{PhysicalExpr, create_physical_expr};
 
 use super::Planner;
 use super::context::{Mode, Scope, external};
-use super::graph::{AggregatePlan, Emit, OutputPlan, OutputTarget, SourcePlan, Stage, StartAt, StreamPlan, WindowPlan};
+use super::graph::{AggregatePlan, OutputPlan, OutputTarget, SourcePlan, Stage, StartAt, StreamPlan, WindowPlan};
 use super::logical::analyze;
 use super::names::prepare;
 use super::refuse::input_of;
@@ -28,13 +26,11 @@ use crate::error::{SqlError, SqlState};
 use crate::functions::window::{WindowShape, start_of_end, tumble_end, tumble_start};
 use crate::query::TopicTable;
 use crate::sql::QueryOptions;
-use crate::sql::statement::{EmitClause, StreamQuery};
-use crate::sql::types::{canonical, timestamptz};
+use crate::sql::statement::StreamQuery;
+use crate::sql::types::timestamptz;
 
 mod aggregate;
-
-/// Time between two updates of one key where `EVERY` says nothing.
-const UPDATE_INTERVAL_DEFAULT: Duration = Duration::from_millis(100);
+mod output;
 
 /// What is to be planned.
 pub(crate) struct StreamRequest<'a> {
@@ -104,7 +100,12 @@ pub(crate) fn plan_stream(planner: &Planner, scope: &Scope<'_>, request: &Stream
             source,
             stages: pipeline.stages,
             emit,
-            output: OutputPlan { name: request.name.to_owned(), schema: output_schema, key, target: request.target.clone() },
+            output: OutputPlan {
+                name: request.name.to_owned(),
+                schema: output_schema,
+                key,
+                target: request.target.clone(),
+            },
             late_topic: request.query.late_to.clone(),
         },
         relation: pipeline.relation,
@@ -122,7 +123,11 @@ pub(crate) fn rename(plan: LogicalPlan, names: &[String]) -> PlanResult<LogicalP
     if columns.len() < names.len() {
         return Err(external(SqlError::new(
             SqlState::INVALID_DEFINITION,
-            format!("{} column names are given, but the query has {} columns", names.len(), columns.len()),
+            format!(
+                "{} column names are given, but the query has {} columns",
+                names.len(),
+                columns.len()
+            ),
         )));
     }
     let renamed: Vec<Expr> = columns
@@ -227,7 +232,10 @@ impl Pipeline {
     fn scan(scan: &TableScan) -> PlanResult<Self> {
         let provider = source_as_provider(&scan.source)?;
         let Some(table) = provider.downcast_ref::<TopicTable>() else {
-            return Err(external(SqlError::unsupported(format!("\"{}\" cannot be read as a stream", scan.table_name))));
+            return Err(external(SqlError::unsupported(format!(
+                "\"{}\" cannot be read as a stream",
+                scan.table_name
+            ))));
         };
         let relation = table.relation().clone();
         let wanted: Vec<usize> = match &scan.projection {
@@ -256,7 +264,10 @@ impl Pipeline {
     fn project(&mut self, exprs: &[Expr], schema: DFSchemaRef) -> PlanResult<()> {
         let computed: Vec<&Expr> = exprs.iter().filter(|e| self.position(e).is_none()).collect();
         self.settle_for(computed)?;
-        let physical = exprs.iter().map(|e| self.physical(unalias(e))).collect::<PlanResult<Vec<_>>>()?;
+        let physical = exprs
+            .iter()
+            .map(|e| self.physical(unalias(e)))
+            .collect::<PlanResult<Vec<_>>>()?;
         let moved: Vec<Option<usize>> = exprs.iter().map(|e| self.position(e)).collect();
         self.push_projection(physical, fields(&schema));
         self.move_columns(&moved);
@@ -327,7 +338,9 @@ impl Pipeline {
             return Ok(());
         };
         let refers = exprs.into_iter().any(|expr| {
-            expr.column_refs().iter().any(|c| self.schema.maybe_index_of_column(c).is_some_and(|i| window.holds(i)))
+            expr.column_refs()
+                .iter()
+                .any(|c| self.schema.maybe_index_of_column(c).is_some_and(|i| window.holds(i)))
         });
         if refers { self.settle_window() } else { Ok(()) }
     }
@@ -343,8 +356,10 @@ impl Pipeline {
         }
         if !window.tumbles() {
             return Err(external(
-                SqlError::unsupported("window_start and window_end of HOP cannot be used before GROUP BY in a query that runs on")
-                    .with_hint("GROUP BY window_start, window_end and filter with HAVING or around the aggregate"),
+                SqlError::unsupported(
+                    "window_start and window_end of HOP cannot be used before GROUP BY in a query that runs on",
+                )
+                .with_hint("GROUP BY window_start, window_end and filter with HAVING or around the aggregate"),
             ));
         }
         let mut exprs = Vec::new();
@@ -381,87 +396,6 @@ impl Pipeline {
         aggregate::add(self, aggregate)
     }
 
-    /// What EMIT says, or the default: windows when they close, other aggregates as they change.
-    fn emission(&self, clause: Option<EmitClause>) -> PlanResult<Emit> {
-        let refuse = |text: &str, hint: &str| Err(external(SqlError::unsupported(text).with_hint(hint)));
-        let Some(grouping) = &self.grouping else {
-            return match clause {
-                Some(EmitClause { on_close: true, .. }) => refuse(
-                    "EMIT ON WINDOW CLOSE needs an aggregate over a window",
-                    "the rows of this query are final when they come; leave EMIT out",
-                ),
-                _ => Ok(Emit { on_close: false, on_update: None }),
-            };
-        };
-        match clause {
-            None if grouping.windowed => Ok(Emit { on_close: true, on_update: None }),
-            None => Ok(Emit { on_close: false, on_update: Some(UPDATE_INTERVAL_DEFAULT) }),
-            Some(EmitClause { on_close: true, .. }) if !grouping.windowed => refuse(
-                "EMIT ON WINDOW CLOSE needs a window, and this aggregate has none",
-                "read the source through TUMBLE or HOP and GROUP BY window_start, window_end, or use EMIT ON UPDATE",
-            ),
-            Some(clause) => Ok(Emit {
-                on_close: clause.on_close,
-                on_update: clause.on_update.map(|every| every.unwrap_or(UPDATE_INTERVAL_DEFAULT)),
-            }),
-        }
-    }
-
-    /// Brings the columns into the form in which they leave, and answers with their schema.
-    fn finish(&mut self) -> PlanResult<SchemaRef> {
-        let schema = self.schema.as_arrow().clone();
-        let mut seen = HashSet::new();
-        for field in schema.fields() {
-            if !seen.insert(field.name()) {
-                return Err(external(
-                    SqlError::new(SqlState::DUPLICATE_COLUMN, format!("column \"{}\" specified more than once", field.name()))
-                        .with_hint("give one of them another name with AS"),
-                ));
-            }
-        }
-        let output: Vec<Field> =
-            schema.fields().iter().map(|f| Field::new(f.name(), canonical(f.data_type()), true)).collect();
-        let mut exprs = Vec::with_capacity(output.len());
-        for (index, (from, to)) in schema.fields().iter().zip(&output).enumerate() {
-            refuse_output_type(to)?;
-            let column = self.column(index);
-            exprs.push(match from.data_type() == to.data_type() {
-                true => column,
-                false => cast(column, &schema, to.data_type().clone())?,
-            });
-        }
-        let output = Arc::new(Schema::new(output));
-        self.push_projection(exprs, output.clone());
-        Ok(output)
-    }
-
-    /// The columns that identify a row of the output; none for an append stream without key.
-    fn output_key(&self, schema: &SchemaRef, append_only: bool, wanted: &[String]) -> PlanResult<Vec<usize>> {
-        let grouped = match &self.grouping {
-            Some(grouping) => grouping.key(append_only)?,
-            None => Vec::new(),
-        };
-        if wanted.is_empty() {
-            return Ok(grouped);
-        }
-        let named = wanted
-            .iter()
-            .map(|name| {
-                schema.index_of(name).map_err(|_| {
-                    external(SqlError::new(SqlState::UNDEFINED_COLUMN, format!("option \"key\": the query has no column \"{name}\"")))
-                })
-            })
-            .collect::<PlanResult<Vec<_>>>()?;
-        let same = named.iter().collect::<HashSet<_>>() == grouped.iter().collect::<HashSet<_>>();
-        if !append_only && !same {
-            return Err(external(
-                SqlError::unsupported("the key of a result that is updated is the columns of its GROUP BY")
-                    .with_hint("leave the option \"key\" out, or use EMIT ON WINDOW CLOSE"),
-            ));
-        }
-        Ok(named)
-    }
-
     fn push_projection(&mut self, exprs: Vec<Arc<dyn PhysicalExpr>>, schema: SchemaRef) {
         if self.is_identity(&exprs, &schema) {
             return;
@@ -484,10 +418,15 @@ impl Pipeline {
         });
         let current = current.unwrap_or(&self.source.schema);
         current.fields().len() == schema.fields().len()
-            && current.fields().iter().zip(schema.fields()).all(|(a, b)| a.name() == b.name())
-            && exprs.iter().enumerate().all(|(index, expr)| {
-                expr.downcast_ref::<Column>().is_some_and(|c| c.index() == index)
-            })
+            && current
+                .fields()
+                .iter()
+                .zip(schema.fields())
+                .all(|(a, b)| a.name() == b.name())
+            && exprs
+                .iter()
+                .enumerate()
+                .all(|(index, expr)| expr.downcast_ref::<Column>().is_some_and(|c| c.index() == index))
     }
 
     fn physical(&self, expr: &Expr) -> PlanResult<Arc<dyn PhysicalExpr>> {
@@ -507,35 +446,12 @@ impl Pipeline {
     }
 }
 
-impl Grouping {
-    /// Positions of the key in the output. A result that is updated must show all of it.
-    fn key(&self, append_only: bool) -> PlanResult<Vec<usize>> {
-        let window_shown = self.columns.iter().any(|c| c.is_window && c.position.is_some());
-        let missing: Vec<&str> = self
-            .columns
-            .iter()
-            .filter(|c| c.position.is_none() && !(c.is_window && window_shown))
-            .map(|c| c.name.as_str())
-            .collect();
-        if missing.is_empty() {
-            return Ok(self.columns.iter().filter_map(|c| c.position).collect());
-        }
-        if append_only {
-            return Ok(Vec::new());
-        }
-        Err(external(
-            SqlError::unsupported(format!(
-                "the result is updated row by row, so it must show the columns that tell rows apart: {} is missing",
-                missing.join(", ")
-            ))
-            .with_hint("add it to the SELECT list, or use EMIT ON WINDOW CLOSE"),
-        ))
-    }
-}
-
 /// A projection of plain columns over another one as one; nothing where the upper one computes.
 fn through(upper: &[Arc<dyn PhysicalExpr>], below: &[Arc<dyn PhysicalExpr>]) -> Option<Vec<Arc<dyn PhysicalExpr>>> {
-    upper.iter().map(|expr| below.get(expr.downcast_ref::<Column>()?.index()).cloned()).collect()
+    upper
+        .iter()
+        .map(|expr| below.get(expr.downcast_ref::<Column>()?.index()).cloned())
+        .collect()
 }
 
 fn unalias(expr: &Expr) -> &Expr {
@@ -548,24 +464,22 @@ fn unalias(expr: &Expr) -> &Expr {
 /// The Arrow form of a logical schema. Everything may be NULL: nothing is gained by knowing better, and a batch whose
 /// schema promised too much would be refused.
 fn fields(schema: &DFSchemaRef) -> SchemaRef {
-    let fields: Vec<Field> =
-        schema.fields().iter().map(|f| Field::new(f.name(), f.data_type().clone(), true)).collect();
+    let fields: Vec<Field> = schema
+        .fields()
+        .iter()
+        .map(|f| Field::new(f.name(), f.data_type().clone(), true))
+        .collect();
     Arc::new(Schema::new(fields))
-}
-
-fn refuse_output_type(field: &Field) -> PlanResult<()> {
-    match field.data_type() {
-        DataType::Interval(_) => Err(external(
-            SqlError::unsupported(format!("column \"{}\" is an INTERVAL, which cannot be written", field.name()))
-                .with_hint("write extract(epoch FROM ...) instead"),
-        )),
-        _ => Ok(()),
-    }
 }
 
 /// The window of an aggregate plan.
 fn window_plan(shape: WindowShape, time: Arc<dyn PhysicalExpr>) -> WindowPlan {
-    WindowPlan { time, slide_us: shape.slide_us, size_us: shape.size_us, offset_us: shape.offset_us }
+    WindowPlan {
+        time,
+        slide_us: shape.slide_us,
+        size_us: shape.size_us,
+        offset_us: shape.offset_us,
+    }
 }
 
 /// Fields of the window's bounds, which come first in an aggregate's output.

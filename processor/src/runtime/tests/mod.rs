@@ -1,7 +1,8 @@
 //! Pipelines against a model, and whole queries over real logs.
 
+mod bench;
 mod driver;
 mod ledger;
 mod queries;
-mod speed;
+mod recovery;
 mod windows;

@@ -5,277 +5,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use arrow::array::AsArray;
-use arrow::datatypes::{DataType, Field, Int64Type, Schema, TimeUnit, TimestampMicrosecondType};
-use datafusion::physical_expr::PhysicalExpr;
-use datafusion::physical_expr::expressions::col;
-use protocol::ids::{PartitionId, TimestampMs};
+use datafusion::logical_expr::Operator;
+use datafusion::physical_expr::expressions::{BinaryExpr, col, lit};
+use protocol::ids::TimestampMs;
 use protocol::records::{BatchBuilder, BatchStamp, Codec};
-use storage::{AppendOrigin, Isolation, VisibleReader};
+use storage::AppendOrigin;
 
-use super::super::{QueryHandle, QuerySpec, QueryStatus, Supervisor};
-use super::ledger::{Failure, Ledger, LedgerPort, Stage};
+use super::super::{QueryStatus, Supervisor};
+use super::bench::{BOTH, Bench, CLOSE, MINUTE, RESULT, SOURCE, SteppingClock, bounded, plan, spec, view};
+use super::ledger::{Failure, Stage};
 use crate::config::EngineConfig;
-use crate::plan::graph::{
-    AggregateCall, AggregateFunction, AggregatePlan, Emit, ErrorPolicy, OutputPlan, OutputTarget, SourceColumn,
-    SourceFormat, SourcePlan, Stage as PlanStage, StartAt, StreamPlan, TimestampUnit, WindowPlan,
-};
+use crate::plan::graph::{Emit, ErrorPolicy, Stage as PlanStage};
 use crate::ports::{Clock, Ports, TopicSpec, Topics};
-use crate::state::Rocks;
-use crate::testing::{NOON, World};
-
-const SOURCE: &str = "events";
-const RESULT: &str = "result";
-const MINUTE: i64 = 60_000_000;
-
-/// A clock that moves a little whenever somebody looks, so that epochs end without anybody waiting.
-struct SteppingClock(AtomicI64);
-
-impl Clock for SteppingClock {
-    fn now_ms(&self) -> TimestampMs {
-        NOON + self.0.load(Ordering::SeqCst)
-    }
-
-    fn monotonic(&self) -> Duration {
-        Duration::from_millis(self.0.fetch_add(1, Ordering::SeqCst).unsigned_abs())
-    }
-}
-
-/// What a query runs in.
-struct Bench {
-    world: World,
-    ledger: Arc<Ledger>,
-    clock: Arc<SteppingClock>,
-}
-
-impl Bench {
-    fn new(partitions: PartitionId) -> Self {
-        let world = World::new();
-        world.topic(SOURCE, partitions);
-        world.topic(RESULT, 2);
-        let topics: Arc<dyn Topics> = world.topics.clone();
-        Self {
-            ledger: Ledger::new(topics),
-            world,
-            clock: Arc::new(SteppingClock(AtomicI64::new(0))),
-        }
-    }
-
-    fn ports(&self) -> Ports {
-        Ports {
-            clock: self.clock.clone(),
-            epochs: Arc::new(LedgerPort(Arc::clone(&self.ledger))),
-            ..self.world.ports()
-        }
-    }
-
-    fn config(&self) -> EngineConfig {
-        EngineConfig {
-            epoch_interval: Duration::from_millis(20),
-            // One batch at a time.
-            read_bytes_per_round: 1,
-            restart_backoff_min: Duration::from_millis(1),
-            restart_backoff_max: Duration::from_millis(2),
-            ..self.world.config()
-        }
-    }
-
-    fn start(&self, plan: &StreamPlan) -> QueryHandle {
-        Supervisor::start(spec(plan), self.ports(), &self.config())
-    }
-
-    /// Runs until the query ends by itself.
-    async fn run(&self, plan: &StreamPlan) -> QueryHandle {
-        let handle = self.start(plan);
-        handle.ended().await;
-        handle
-    }
-
-    fn produce(&self, partition: PartitionId, time: TimestampMs, value: &str) {
-        let mut batch = BatchBuilder::new(Codec::None, None, time);
-        batch.append(time, Some(b"key"), Some(value.as_bytes()), &[("h", Some(b"x"))]);
-        let topic = self.world.topics.find(SOURCE).unwrap();
-        let log = &topic.partitions[usize::try_from(partition).unwrap()];
-        log.append(&batch.finish(BatchStamp::NONE), AppendOrigin::Coordinator, NOON)
-            .unwrap();
-    }
-
-    /// Ten minutes of events on every partition, in order; returns counts per (window start, key).
-    fn produce_events(&self, partitions: PartitionId) -> BTreeMap<(i64, String), i64> {
-        let mut expected = BTreeMap::new();
-        for partition in 0..partitions {
-            for at in 0..60 {
-                let time = NOON + at * 10_000 + i64::from(partition);
-                let key = format!("k{}", at % 3);
-                self.produce(partition, time, &format!(r#"{{"ts":{time},"k":"{key}","v":{at}}}"#));
-                let start = (time * 1_000).div_euclid(MINUTE) * MINUTE;
-                *expected.entry((start, key)).or_insert(0) += 1;
-            }
-        }
-        expected
-    }
-
-    /// Committed records of a topic as (key, value), in partition order.
-    fn records(&self, topic: &str) -> Vec<(Option<Vec<u8>>, Option<Vec<u8>>)> {
-        let mut found = Vec::new();
-        for log in self.world.topics.find(topic).unwrap().partitions {
-            let mut reader = VisibleReader::new(log, 0, None, Isolation::Committed);
-            while let Some(batches) = reader.next_batches(1 << 20).unwrap() {
-                for batch in &batches {
-                    let records = batch.records(1 << 20).unwrap();
-                    found.extend(records.iter().map(|record| {
-                        let record = record.unwrap();
-                        (record.key.map(<[u8]>::to_vec), record.value.map(<[u8]>::to_vec))
-                    }));
-                }
-            }
-        }
-        found
-    }
-
-    /// The result topic folded by key: count per (window start, key). `once` fails on a key that comes twice.
-    fn result(&self, once: bool) -> BTreeMap<(i64, String), i64> {
-        let mut folded = BTreeMap::new();
-        for (key, value) in self.records(RESULT) {
-            assert!(key.is_some());
-            let value: serde_json::Value = serde_json::from_slice(&value.unwrap()).unwrap();
-            let start = chrono::DateTime::parse_from_rfc3339(value["window_start"].as_str().unwrap());
-            let group = (
-                start.unwrap().timestamp_micros(),
-                value["k"].as_str().unwrap().to_owned(),
-            );
-            let before = folded.insert(group.clone(), value["n"].as_i64().unwrap());
-            assert!(!once || before.is_none(), "{group:?} came twice");
-        }
-        folded
-    }
-
-    fn destroy_state(&self) {
-        Rocks::destroy(&self.config().state_dir.join("id-1")).unwrap();
-    }
-
-    /// The source offsets of the last committed epoch.
-    fn truncate_read(&self, beyond: i64) {
-        for (partition, offset) in self.ledger.mirrored() {
-            let topic = self.world.topics.find(SOURCE).unwrap();
-            let log = &topic.partitions[usize::try_from(partition.partition).unwrap()];
-            let before = (offset + beyond).min(log.marks().high_watermark);
-            log.delete_records(before, NOON).unwrap();
-        }
-    }
-
-    fn unread(&self) -> u64 {
-        let topic = self.world.topics.find(SOURCE).unwrap();
-        let all: i64 = topic.partitions.iter().map(|log| log.marks().high_watermark).sum();
-        let read: i64 = self.ledger.mirrored().iter().map(|(_, offset)| offset).sum();
-        u64::try_from(all - read).unwrap()
-    }
-}
-
-fn spec(plan: &StreamPlan) -> QuerySpec {
-    QuerySpec {
-        name: "q".into(),
-        id: "id".into(),
-        generation: 1,
-        plan: Arc::new(plan.clone()),
-        changelog_topic: "tidemill.changelog.id-1".into(),
-        transactional_id: "tidemill.query.id-1".into(),
-        group: "tidemill.query.q".into(),
-    }
-}
-
-fn timestamp() -> DataType {
-    DataType::Timestamp(TimeUnit::Microsecond, Some("+00:00".into()))
-}
-
-/// Counts per minute and key, into a keyed view. `stop` per partition makes it bounded.
-fn plan(emit: Emit, stop: Option<Vec<(PartitionId, i64)>>) -> StreamPlan {
-    let input = Arc::new(Schema::new(vec![
-        Field::new("ts", timestamp(), true),
-        Field::new("k", DataType::Utf8, true),
-        Field::new("v", DataType::Int64, true),
-    ]));
-    let column = |name: &str| -> Arc<dyn PhysicalExpr> { col(name, &input).unwrap() };
-    let field = |name: &str| SourceColumn::Field {
-        name: name.into(),
-        not_null: false,
-    };
-    let result = Arc::new(Schema::new(vec![
-        Field::new("window_start", timestamp(), false),
-        Field::new("window_end", timestamp(), false),
-        Field::new("k", DataType::Utf8, true),
-        Field::new("n", DataType::Int64, false),
-    ]));
-    StreamPlan {
-        source: SourcePlan {
-            name: "events".into(),
-            topic: SOURCE.into(),
-            format: SourceFormat::Json {
-                timestamp_unit: TimestampUnit::Millisecond,
-            },
-            schema: input.clone(),
-            columns: vec![field("ts"), field("k"), field("v")],
-            event_time: 0,
-            watermark: column("ts"),
-            start: StartAt::Earliest,
-            stop,
-            idle_timeout: Duration::from_millis(50),
-            max_future: Duration::from_secs(3_600),
-            on_error: ErrorPolicy::Skip,
-            committed_only: true,
-        },
-        stages: vec![PlanStage::Aggregate(AggregatePlan {
-            window: Some(WindowPlan {
-                time: column("ts"),
-                slide_us: MINUTE,
-                size_us: MINUTE,
-                offset_us: 0,
-            }),
-            keys: vec![column("k")],
-            aggregates: vec![AggregateCall {
-                function: AggregateFunction::Count,
-                argument: None,
-                filter: None,
-                input_type: None,
-                output_type: DataType::Int64,
-            }],
-            schema: result.clone(),
-        })],
-        emit,
-        output: OutputPlan {
-            name: "q".into(),
-            schema: result,
-            key: vec![0, 1, 2],
-            target: OutputTarget::View { topic: RESULT.into() },
-        },
-        late_topic: None,
-    }
-}
-
-const CLOSE: Emit = Emit {
-    on_close: true,
-    on_update: None,
-};
-const BOTH: Emit = Emit {
-    on_close: true,
-    on_update: Some(Duration::ZERO),
-};
-
-fn bounded(emit: Emit) -> StreamPlan {
-    plan(emit, Some(vec![(0, 60), (1, 60)]))
-}
-
-fn view(handle: &QueryHandle) -> BTreeMap<(i64, String), i64> {
-    let mut rows = BTreeMap::new();
-    for batch in handle.view_rows().unwrap() {
-        for row in 0..batch.num_rows() {
-            let start = batch.column(0).as_primitive::<TimestampMicrosecondType>().value(row);
-            let key = batch.column(2).as_string::<i32>().value(row).to_owned();
-            rows.insert((start, key), batch.column(3).as_primitive::<Int64Type>().value(row));
-        }
-    }
-    rows
-}
+use crate::testing::NOON;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bounded_query_finishes_with_the_right_answer() {
@@ -487,4 +229,119 @@ impl Clock for FastClock {
     fn monotonic(&self) -> Duration {
         Duration::from_millis(self.0.fetch_add(100_000, Ordering::SeqCst).unsigned_abs())
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn updates_come_at_most_once_per_interval() {
+    let hour = Emit {
+        on_close: false,
+        on_update: Some(Duration::from_secs(3_600)),
+    };
+    let bench = Bench::new(1);
+    // All in one window, so that nothing but ticks and the end emits.
+    for at in 0..40 {
+        let time = NOON + at;
+        bench.produce(0, time, &format!(r#"{{"ts":{time},"k":"a"}}"#));
+    }
+    let handle = bench.run(&plan(hour, Some(vec![(0, 40)]))).await;
+    assert_eq!(handle.status(), QueryStatus::Finished);
+    assert!(1 < bench.ledger.commits());
+    assert_eq!(bench.result(true), BTreeMap::from([((NOON * 1_000, "a".into()), 40)]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_query_beyond_its_memory_fails_and_says_so() {
+    let bench = Bench::new(2);
+    bench.produce_events(2);
+    let config = EngineConfig {
+        memory_limit: 400,
+        ..bench.config()
+    };
+    let handle = Supervisor::start(spec(&bounded(CLOSE)), bench.ports(), &config);
+    handle.ended().await;
+    let QueryStatus::Failed { reason } = handle.status() else {
+        panic!("{:?}", handle.status());
+    };
+    assert!(reason.contains("memory"), "{reason}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn late_rows_are_kept_where_the_query_says_so() {
+    for keep in [true, false] {
+        let bench = Bench::new(1);
+        bench.world.topic("late", 1);
+        for time in [NOON, NOON + 60_000, NOON + 59_999, NOON + 60_001] {
+            bench.produce(0, time, &format!(r#"{{"ts":{time},"k":"a"}}"#));
+        }
+        let mut plan = plan(CLOSE, Some(vec![(0, 4)]));
+        plan.late_topic = keep.then(|| "late".to_owned());
+        let handle = bench.run(&plan).await;
+        assert_eq!(handle.status(), QueryStatus::Finished);
+        assert_eq!(handle.stats().snapshot().late, 1);
+        let kept = bench.records("late");
+        assert_eq!(kept.len(), usize::from(keep));
+        if let Some((key, value)) = kept.first() {
+            let value: serde_json::Value = serde_json::from_slice(value.as_deref().unwrap()).unwrap();
+            assert_eq!((key.is_none(), value["k"].as_str()), (true, Some("a")));
+        }
+        let start = NOON * 1_000;
+        let expected = BTreeMap::from([((start, "a".into()), 1), ((start + MINUTE, "a".into()), 2)]);
+        assert_eq!(bench.result(true), expected);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_on_which_an_expression_fails_is_a_bad_record_and_the_others_count() {
+    let bench = Bench::new(1);
+    bench.world.topic("dead", 1);
+    let mut batch = BatchBuilder::new(Codec::Lz4, None, NOON);
+    for at in 0..9 {
+        let value = format!(r#"{{"ts":{NOON},"k":"a","v":{}}}"#, at % 5);
+        batch.append(NOON, None, Some(value.as_bytes()), &[]);
+    }
+    let log = bench.world.topics.find(SOURCE).unwrap().partitions.remove(0);
+    log.append(&batch.finish(BatchStamp::NONE), AppendOrigin::Coordinator, NOON)
+        .unwrap();
+    let mut plan = plan(CLOSE, Some(vec![(0, 9)]));
+    plan.source.on_error = ErrorPolicy::DeadLetter("dead".into());
+    let v = col("v", &plan.source.schema).unwrap();
+    let quotient = BinaryExpr::new(lit(12i64), Operator::Divide, v);
+    let is_positive = BinaryExpr::new(Arc::new(quotient), Operator::Gt, lit(0i64));
+    plan.stages.insert(0, PlanStage::Filter(Arc::new(is_positive)));
+    let handle = bench.run(&plan).await;
+    assert_eq!(handle.status(), QueryStatus::Finished);
+    assert_eq!(handle.stats().snapshot().bad, 2, "rows 0 and 5 divide by zero");
+    assert_eq!(bench.result(true), BTreeMap::from([((NOON * 1_000, "a".into()), 7)]));
+    assert_eq!(bench.records("dead").len(), 2);
+}
+
+/// Panics once, at the n-th look at the time.
+struct PanickingClock(SteppingClock, u128);
+
+impl Clock for PanickingClock {
+    fn now_ms(&self) -> TimestampMs {
+        self.0.now_ms()
+    }
+
+    fn monotonic(&self) -> Duration {
+        let now = self.0.monotonic();
+        assert_ne!(now.as_millis(), self.1, "a planned panic");
+        now
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_panic_ends_one_run_and_nothing_else() {
+    let bench = Bench::new(2);
+    let expected = bench.produce_events(2);
+    let clock = PanickingClock(SteppingClock(AtomicI64::new(0)), 100);
+    let ports = Ports {
+        clock: Arc::new(clock),
+        ..bench.ports()
+    };
+    let handle = Supervisor::start(spec(&bounded(CLOSE)), ports, &bench.config());
+    handle.ended().await;
+    assert_eq!(handle.status(), QueryStatus::Finished);
+    assert_eq!(handle.stats().snapshot().restarts, 1);
+    assert_eq!(bench.result(true), expected);
 }

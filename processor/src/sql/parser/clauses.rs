@@ -14,7 +14,11 @@ pub(super) fn stream_query(source: Source<'_>) -> Result<(StreamQuery, Vec<SqlOp
     let (query, clauses) = split(source);
     let query = parse_query(query)?;
     let clauses = Clauses::parse(clauses)?;
-    let stream = StreamQuery { query, emit: clauses.emit, late_to: clauses.late_to };
+    let stream = StreamQuery {
+        query,
+        emit: clauses.emit,
+        late_to: clauses.late_to,
+    };
     Ok((stream, clauses.options))
 }
 
@@ -24,9 +28,11 @@ pub(super) fn bounded_query(source: Source<'_>) -> Result<Statement, SqlError> {
     if !clauses.tokens.is_empty() {
         let mut cursor = clauses.cursor();
         let word = cursor.peek_upper().unwrap_or_default();
-        return Err(SqlError::unsupported(format!("{word} is not supported in a SELECT that ends"))
-            .with_hint("CREATE MATERIALIZED VIEW or CREATE SINK keeps a query running")
-            .at(cursor.position()));
+        return Err(
+            SqlError::unsupported(format!("{word} is not supported in a SELECT that ends"))
+                .with_hint("CREATE MATERIALIZED VIEW or CREATE SINK keeps a query running")
+                .at(cursor.position()),
+        );
     }
     Ok(Statement::Query(parse_query(query)?))
 }
@@ -47,7 +53,10 @@ fn split(source: Source<'_>) -> (Source<'_>, Source<'_>) {
             Token::LParen | Token::LBracket => depth += 1,
             Token::RParen | Token::RBracket => depth = depth.saturating_sub(1),
             _ if depth == 0 && begins_clause(&source.tokens[at..]) => {
-                let query = Source { sql: source.sql, tokens: &source.tokens[..at] };
+                let query = Source {
+                    sql: source.sql,
+                    tokens: &source.tokens[..at],
+                };
                 return (query, source.from(at));
             }
             _ => {}
@@ -127,7 +136,10 @@ fn emit(cursor: &mut Cursor<'_>) -> Result<EmitClause, SqlError> {
             .with_hint("follow the topic of a materialized view with any Kafka client")
             .at(cursor.position()));
     }
-    let mut clause = EmitClause { on_close: false, on_update: None };
+    let mut clause = EmitClause {
+        on_close: false,
+        on_update: None,
+    };
     loop {
         let position = cursor.position();
         cursor.expect("ON")?;
@@ -166,9 +178,7 @@ fn every(cursor: &mut Cursor<'_>) -> Result<Option<Duration>, SqlError> {
     parse_duration(&text)
         .filter(|every| !every.is_zero())
         .map(Some)
-        .ok_or_else(|| {
-            SqlError::invalid_value(format!("\"{text}\" is not an interval such as '100 ms'")).at(position)
-        })
+        .ok_or_else(|| SqlError::invalid_value(format!("\"{text}\" is not an interval such as '100 ms'")).at(position))
 }
 
 /// `(name = value, ...)`.
@@ -183,7 +193,11 @@ fn option_list(cursor: &mut Cursor<'_>) -> Result<Vec<SqlOption>, SqlError> {
         if options.iter().any(|o| o.name == name) {
             return Err(SqlError::syntax(format!("option \"{name}\" is given twice")).at(position));
         }
-        options.push(SqlOption { name, value, position: Some(position) });
+        options.push(SqlOption {
+            name,
+            value,
+            position: Some(position),
+        });
         if cursor.parser.consume_token(&Token::RParen) {
             return Ok(options);
         }

@@ -4,8 +4,8 @@ use datafusion::sql::sqlparser::ast::Expr;
 use datafusion::sql::sqlparser::parser::Parser;
 use datafusion::sql::sqlparser::tokenizer::Token;
 
-use super::clauses::{options, stream_query};
 use super::Cursor;
+use super::clauses::{options, stream_query};
 use crate::error::SqlError;
 use crate::sql::statement::{
     ColumnDefinition, CreateQuery, CreateSink, CreateSource, Drop, ObjectKind, OnError, SinkInput, Statement, Watermark,
@@ -34,12 +34,15 @@ pub(super) fn create(mut cursor: Cursor<'_>) -> Result<Statement, SqlError> {
     }
     match cursor.peek_upper().as_deref() {
         Some("TABLE") => Err(SqlError::unsupported("CREATE TABLE is not supported")
-            .with_hint("CREATE SOURCE reads a topic as a stream; CREATE MATERIALIZED VIEW keeps the latest values per key")
+            .with_hint(
+                "CREATE SOURCE reads a topic as a stream; CREATE MATERIALIZED VIEW keeps the latest values per key",
+            )
             .at(position)),
-        Some(word @ ("TASK" | "SECRET" | "INDEX" | "FUNCTION" | "TYPE" | "SCHEMA" | "DATABASE" | "ROLE" | "USER"
-        | "SEQUENCE" | "TRIGGER" | "EXTENSION" | "CONNECTION" | "UNIQUE" | "TEMPORARY" | "TEMP" | "EXTERNAL")) => {
-            Err(SqlError::unsupported(format!("CREATE {word} is not supported")).at(position))
-        }
+        Some(
+            word @ ("TASK" | "SECRET" | "INDEX" | "FUNCTION" | "TYPE" | "SCHEMA" | "DATABASE" | "ROLE" | "USER"
+            | "SEQUENCE" | "TRIGGER" | "EXTENSION" | "CONNECTION" | "UNIQUE" | "TEMPORARY" | "TEMP"
+            | "EXTERNAL"),
+        ) => Err(SqlError::unsupported(format!("CREATE {word} is not supported")).at(position)),
         _ => Err(cursor.expected("SOURCE, MATERIALIZED VIEW, VIEW or SINK")),
     }
 }
@@ -70,7 +73,12 @@ pub(super) fn drop_object(mut cursor: Cursor<'_>) -> Result<Statement, SqlError>
         cursor.take("RESTRICT");
     }
     cursor.expect_end()?;
-    Ok(Statement::Drop(Drop { kind, name, if_exists, cascade }))
+    Ok(Statement::Drop(Drop {
+        kind,
+        name,
+        if_exists,
+        cascade,
+    }))
 }
 
 fn create_source(mut cursor: Cursor<'_>) -> Result<Statement, SqlError> {
@@ -150,7 +158,11 @@ fn column(cursor: &mut Cursor<'_>) -> Result<ColumnDefinition, SqlError> {
     if let Some(word) = cursor.peek_upper() {
         return Err(SqlError::unsupported(format!("column \"{name}\": {word} is not supported")).at(cursor.position()));
     }
-    Ok(ColumnDefinition { name, data_type, not_null })
+    Ok(ColumnDefinition {
+        name,
+        data_type,
+        not_null,
+    })
 }
 
 fn primary_key(position: usize) -> SqlError {
@@ -183,14 +195,23 @@ fn create_query(mut cursor: Cursor<'_>) -> Result<CreateQuery, SqlError> {
     cursor.expect("AS")?;
     let (query, trailing) = stream_query(cursor.rest())?;
     leading.extend(trailing);
-    Ok(CreateQuery { name, if_not_exists, columns, query, options: leading })
+    Ok(CreateQuery {
+        name,
+        if_not_exists,
+        columns,
+        query,
+        options: leading,
+    })
 }
 
 fn create_view(cursor: Cursor<'_>) -> Result<Statement, SqlError> {
     let view = create_query(cursor)?;
     if view.query.emit.is_some() || view.query.late_to.is_some() || !view.options.is_empty() {
-        return Err(SqlError::syntax("a view has no EMIT, LATE TO or WITH clause")
-            .with_hint("it is a named query without state; give the clause to the materialized view or sink that uses it"));
+        return Err(
+            SqlError::syntax("a view has no EMIT, LATE TO or WITH clause").with_hint(
+                "it is a named query without state; give the clause to the materialized view or sink that uses it",
+            ),
+        );
     }
     Ok(Statement::CreateView(Box::new(view)))
 }
@@ -224,5 +245,10 @@ fn create_sink(mut cursor: Cursor<'_>) -> Result<Statement, SqlError> {
         leading.extend(trailing);
         (SinkInput::Query(query), leading)
     };
-    Ok(Statement::CreateSink(Box::new(CreateSink { name, if_not_exists, input, options })))
+    Ok(Statement::CreateSink(Box::new(CreateSink {
+        name,
+        if_not_exists,
+        input,
+        options,
+    })))
 }

@@ -5,6 +5,7 @@
 //! it would take `EMIT` for an alias of the table before it and `WITH (` for table hints.
 
 use datafusion::sql::sqlparser::ast::Ident;
+use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer};
 
@@ -19,9 +20,12 @@ mod show;
 #[cfg(test)]
 mod tests;
 
-/// Tokens that a statement may have. Longer ones nest so deeply, as chains of operators do, that working on them would
-/// run out of stack.
-const TOKENS_MAX: usize = 20_000;
+/// Operators that one statement may chain (`a OR b OR c ...`). A chain is a tree as deep as it is long, and whoever walks
+/// or drops it needs as much stack, and DataFusion more than proportional time; IN and VALUES take lists of any length.
+pub(crate) const TERMS_MAX: usize = 250;
+
+/// Tokens that a statement may have.
+const TOKENS_MAX: usize = 200_000;
 
 /// Nesting of expressions and subqueries.
 const DEPTH_MAX: usize = 60;
@@ -41,15 +45,26 @@ pub fn parse(sql: &str, bytes_max: usize) -> Result<Statement, SqlError> {
     if TOKENS_MAX < tokens.len() {
         return Err(SqlError::new(
             SqlState::TOO_COMPLEX,
-            format!("the statement has {} words and signs; at most {TOKENS_MAX} are allowed", tokens.len()),
+            format!(
+                "the statement has {} words and signs; at most {TOKENS_MAX} are allowed",
+                tokens.len()
+            ),
         ));
     }
     if tokens.is_empty() {
         return Err(SqlError::syntax("the statement is empty"));
     }
+    if TERMS_MAX < tokens.iter().filter(|t| is_operator(&t.token)).count() {
+        return Err(SqlError::new(
+            SqlState::TOO_COMPLEX,
+            format!("the statement has more than {TERMS_MAX} operators"),
+        )
+        .with_hint("compare with a list by IN (...) or = ANY (...)"));
+    }
     if let Some(second) = tokens.iter().find(|t| t.token == Token::SemiColon) {
-        return Err(SqlError::syntax("only one statement can be given at a time")
-            .at(char_position(sql, second.span.start)));
+        return Err(
+            SqlError::syntax("only one statement can be given at a time").at(char_position(sql, second.span.start))
+        );
     }
     let source = Source { sql, tokens: &tokens };
     source.statement()
@@ -99,11 +114,18 @@ impl<'a> Source<'a> {
         let parser = Parser::new(&TidemillDialect)
             .with_recursion_limit(DEPTH_MAX)
             .with_tokens_with_locations(self.tokens.to_vec());
-        Cursor { source: self, parser, end }
+        Cursor {
+            source: self,
+            parser,
+            end,
+        }
     }
 
     fn from(self, index: usize) -> Self {
-        Self { sql: self.sql, tokens: self.tokens.get(index..).unwrap_or_default() }
+        Self {
+            sql: self.sql,
+            tokens: self.tokens.get(index..).unwrap_or_default(),
+        }
     }
 
     /// Parses the whole run as one statement.
@@ -203,7 +225,12 @@ impl<'a> Cursor<'a> {
     fn name(&mut self) -> Result<String, SqlError> {
         let position = self.position();
         let name = self.lift(|p| p.parse_object_name(false))?;
-        let parts: Vec<String> = name.0.iter().filter_map(|part| part.as_ident()).map(normalize).collect();
+        let parts: Vec<String> = name
+            .0
+            .iter()
+            .filter_map(|part| part.as_ident())
+            .map(normalize)
+            .collect();
         match parts.as_slice() {
             [name] => Ok(name.clone()),
             [schema, name] if schema == "public" => Ok(name.clone()),
@@ -237,9 +264,39 @@ impl<'a> Cursor<'a> {
 
     fn refuse_first(&mut self, word: &str) -> SqlError {
         const KNOWN: &[&str] = &[
-            "ALTER", "PAUSE", "RESUME", "SUBSCRIBE", "INSERT", "UPDATE", "DELETE", "MERGE", "TRUNCATE", "COPY", "BEGIN",
-            "START", "COMMIT", "ROLLBACK", "END", "PREPARE", "EXECUTE", "DEALLOCATE", "DECLARE", "FETCH", "CLOSE", "GRANT",
-            "REVOKE", "ANALYZE", "VACUUM", "CALL", "COMMENT", "LISTEN", "NOTIFY", "LOCK", "REFRESH", "EXPORT", "USE",
+            "ALTER",
+            "PAUSE",
+            "RESUME",
+            "SUBSCRIBE",
+            "INSERT",
+            "UPDATE",
+            "DELETE",
+            "MERGE",
+            "TRUNCATE",
+            "COPY",
+            "BEGIN",
+            "START",
+            "COMMIT",
+            "ROLLBACK",
+            "END",
+            "PREPARE",
+            "EXECUTE",
+            "DEALLOCATE",
+            "DECLARE",
+            "FETCH",
+            "CLOSE",
+            "GRANT",
+            "REVOKE",
+            "ANALYZE",
+            "VACUUM",
+            "CALL",
+            "COMMENT",
+            "LISTEN",
+            "NOTIFY",
+            "LOCK",
+            "REFRESH",
+            "EXPORT",
+            "USE",
         ];
         if KNOWN.contains(&word) {
             let error = SqlError::unsupported(format!("{word} is not supported")).at(self.position());
@@ -250,6 +307,27 @@ impl<'a> Cursor<'a> {
             };
         }
         self.expected("a statement")
+    }
+}
+
+/// Signs and words that chain expressions or queries. A minus before a number of a list counts too, which is no loss.
+fn is_operator(token: &Token) -> bool {
+    match token {
+        Token::Word(word) => {
+            matches!(
+                word.keyword,
+                Keyword::AND
+                    | Keyword::OR
+                    | Keyword::NOT
+                    | Keyword::UNION
+                    | Keyword::EXCEPT
+                    | Keyword::INTERSECT
+                    | Keyword::JOIN
+            ) && word.quote_style.is_none()
+        }
+        Token::Plus | Token::Minus | Token::Mul | Token::Div | Token::Mod | Token::StringConcat | Token::Caret => true,
+        Token::Arrow | Token::LongArrow | Token::DoubleColon | Token::LBracket => true,
+        _ => false,
     }
 }
 
@@ -283,7 +361,9 @@ fn syntax_error(error: ParserError, sql: &str, end: Location) -> SqlError {
         Some((text, place)) => (text.to_owned(), parse_location(place)),
         None => (message, None),
     };
-    let text = decapitalize(&text).replacen("expected: ", "expected ", 1).replacen("found: EOF", "found: the end", 1);
+    let text = decapitalize(&text)
+        .replacen("expected: ", "expected ", 1)
+        .replacen("found: EOF", "found: the end", 1);
     SqlError::syntax(text).at(char_position(sql, location.unwrap_or(end)))
 }
 

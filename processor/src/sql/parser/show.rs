@@ -64,7 +64,10 @@ pub(super) fn explain(mut cursor: Cursor<'_>) -> Result<Statement, SqlError> {
         return Err(cursor.expected("a statement to explain"));
     }
     let statement = cursor.rest().statement()?;
-    Ok(Statement::Explain { verbose, statement: Box::new(statement) })
+    Ok(Statement::Explain {
+        verbose,
+        statement: Box::new(statement),
+    })
 }
 
 /// `SET name = value`, `SET name TO value`; `DEFAULT` takes the value back.

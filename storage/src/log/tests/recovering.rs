@@ -318,7 +318,10 @@ fn power_may_go_in_the_middle_of_recovery() {
 
 #[test]
 fn a_roll_whose_flush_never_came_leaves_no_empty_index_behind() {
-    let never = crate::StorageConfig { flush_delay_max: std::time::Duration::from_secs(3600), ..storage_config() };
+    let never = crate::StorageConfig {
+        flush_delay_max: std::time::Duration::from_secs(3600),
+        ..storage_config()
+    };
     let node = TestNode::start_with(never, FaultyFs::new(), small_segments()).expect("starts");
     let mut flushed = 0;
     while node.log.segment_count() == 1 {
@@ -334,6 +337,9 @@ fn a_roll_whose_flush_never_came_leaves_no_empty_index_behind() {
     node.fs.sync_dir(node.log.dir()).expect("synced");
     let node = node.crash(Loss::Unsynced);
     assert_eq!(node.log.marks().log_end, flushed + 3);
-    let found = node.log.offset_for_timestamp(NOW + 1, Isolation::LogEnd).expect("readable");
+    let found = node
+        .log
+        .offset_for_timestamp(NOW + 1, Isolation::LogEnd)
+        .expect("readable");
     assert_eq!(found.map(|found| found.offset), Some(1));
 }

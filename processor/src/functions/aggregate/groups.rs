@@ -1,166 +1,30 @@
-//! `sum` and `avg` without wrapping and without rounding on the way, by one rule for streams and for SELECT:
-//!
-//! | argument | sum | avg |
-//! |---|---|---|
-//! | SMALLINT, INT | BIGINT | NUMERIC(38,6) |
-//! | BIGINT | NUMERIC(38,0) | NUMERIC(38,6) |
-//! | NUMERIC(p,s) | NUMERIC(38,s) | NUMERIC(38,s+4) |
-//! | REAL, DOUBLE PRECISION | DOUBLE PRECISION | DOUBLE PRECISION |
-//!
-//! Averages are rounded half away from zero, as PostgreSQL does; a result that does not fit is an error.
+//! Sums and counts of many groups, and of one.
 
 use std::sync::Arc;
 
-use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, Decimal128Array, Float64Array, Int64Array, PrimitiveArray,
-};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Decimal128Array, Float64Array, Int64Array, PrimitiveArray};
 use arrow::compute::cast;
-use arrow::datatypes::{ArrowPrimitiveType, DataType, Decimal128Type, Field, FieldRef, Float64Type, Int64Type};
+use arrow::datatypes::{ArrowPrimitiveType, DataType, Decimal128Type, Float64Type, Int64Type};
 use arrow::error::ArrowError;
 use datafusion::common::{Result, ScalarValue, plan_err};
-use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
-use datafusion::logical_expr::{
-    Accumulator, AggregateUDFImpl, EmitTo, GroupsAccumulator, Signature, Volatility,
-};
+use datafusion::logical_expr::{Accumulator, EmitTo, GroupsAccumulator};
 
-/// Digits behind the point of an average of integers.
-pub(crate) const INTEGER_AVERAGE_SCALE: i8 = 6;
-/// Further digits behind the point of an average of NUMERIC.
-const NUMERIC_AVERAGE_DIGITS: i8 = 4;
-const PRECISION: u8 = 38;
+use super::{Function, PRECISION};
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Function {
-    Sum,
-    Average,
-}
-
-/// `sum` or `avg`.
-#[derive(Debug, PartialEq, Eq, Hash)]
-pub(crate) struct ExactAggregate {
-    function: Function,
-    signature: Signature,
-}
-
-impl ExactAggregate {
-    pub(crate) fn sum() -> Self {
-        Self::new(Function::Sum)
-    }
-
-    pub(crate) fn avg() -> Self {
-        Self::new(Function::Average)
-    }
-
-    fn new(function: Function) -> Self {
-        Self { function, signature: Signature::user_defined(Volatility::Immutable) }
-    }
-
-    fn groups(&self, args: &AccumulatorArgs<'_>) -> Result<Groups> {
-        if args.is_distinct {
-            return plan_err!("{}(DISTINCT) together with other aggregates is not supported", self.name());
-        }
-        let output = args.return_field.data_type().clone();
-        let (input, input_scale) = match args.expr_fields[0].data_type() {
-            DataType::Decimal128(_, scale) => (Input::Decimal, *scale),
-            DataType::Float32 | DataType::Float64 => (Input::Float, 0),
-            _ => (Input::Integer, 0),
-        };
-        Ok(Groups {
-            function: self.function,
-            input,
-            input_scale,
-            output,
-            exact: Vec::new(),
-            float: Vec::new(),
-            counts: Vec::new(),
-        })
-    }
-}
-
-impl AggregateUDFImpl for ExactAggregate {
-    fn name(&self) -> &str {
-        match self.function {
-            Function::Sum => "sum",
-            Function::Average => "avg",
-        }
-    }
-
-    fn aliases(&self) -> &[String] {
-        &[]
-    }
-
-    fn signature(&self) -> &Signature {
-        &self.signature
-    }
-
-    fn coerce_types(&self, arg_types: &[DataType]) -> Result<Vec<DataType>> {
-        let [argument] = arg_types else {
-            return plan_err!("{} takes one argument", self.name());
-        };
-        Ok(vec![match argument {
-            DataType::Int16 | DataType::Int32 | DataType::Int64 | DataType::Float32 | DataType::Float64 => argument.clone(),
-            DataType::Decimal128(..) => argument.clone(),
-            DataType::Int8 | DataType::UInt8 => DataType::Int16,
-            DataType::UInt16 => DataType::Int32,
-            DataType::UInt32 => DataType::Int64,
-            DataType::UInt64 => DataType::Decimal128(20, 0),
-            DataType::Decimal32(p, s) | DataType::Decimal64(p, s) => DataType::Decimal128(*p, *s),
-            DataType::Null => DataType::Int64,
-            other => {
-                return plan_err!("function {}({}) does not exist", self.name(), crate::sql::types::type_name(other));
-            }
-        }])
-    }
-
-    fn return_type(&self, arg_types: &[DataType]) -> Result<DataType> {
-        let argument = arg_types.first().unwrap_or(&DataType::Null);
-        Ok(match (self.function, argument) {
-            (_, DataType::Float32 | DataType::Float64) => DataType::Float64,
-            (Function::Sum, DataType::Int16 | DataType::Int32) => DataType::Int64,
-            (Function::Sum, DataType::Decimal128(_, scale)) => DataType::Decimal128(PRECISION, *scale),
-            (Function::Sum, _) => DataType::Decimal128(PRECISION, 0),
-            (Function::Average, DataType::Decimal128(_, scale)) => {
-                let scale = scale.saturating_add(NUMERIC_AVERAGE_DIGITS).min(PRECISION as i8);
-                DataType::Decimal128(PRECISION, scale)
-            }
-            (Function::Average, _) => DataType::Decimal128(PRECISION, INTEGER_AVERAGE_SCALE),
-        })
-    }
-
-    fn accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
-        Ok(Box::new(Single { groups: self.groups(&args)? }))
-    }
-
-    fn state_fields(&self, args: StateFieldsArgs<'_>) -> Result<Vec<FieldRef>> {
-        let sum = match args.input_fields.first().map(|f| f.data_type()) {
-            Some(DataType::Float32 | DataType::Float64) => DataType::Float64,
-            _ => DataType::Decimal128(PRECISION, 0),
-        };
-        Ok(vec![
-            Arc::new(Field::new(format!("{}[sum]", args.name), sum, true)),
-            Arc::new(Field::new(format!("{}[count]", args.name), DataType::Int64, true)),
-        ])
-    }
-
-    fn groups_accumulator_supported(&self, args: AccumulatorArgs<'_>) -> bool {
-        !args.is_distinct
-    }
-
-    fn create_groups_accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn GroupsAccumulator>> {
-        Ok(Box::new(self.groups(&args)?))
-    }
-}
-
+/// What is added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Input {
+pub(super) enum Input {
+    /// SMALLINT, INT, BIGINT.
     Integer,
+    /// NUMERIC.
     Decimal,
+    /// REAL, DOUBLE PRECISION.
     Float,
 }
 
 /// Sums and counts per group. Sums of integers and NUMERIC are 128 bits wide whatever the result.
 #[derive(Debug)]
-struct Groups {
+pub(super) struct Groups {
     function: Function,
     input: Input,
     input_scale: i8,
@@ -171,6 +35,19 @@ struct Groups {
 }
 
 impl Groups {
+    /// No groups yet; `input_scale` is the scale of NUMERIC values.
+    pub(super) fn new(function: Function, input: Input, input_scale: i8, output: DataType) -> Self {
+        Self {
+            function,
+            input,
+            input_scale,
+            output,
+            exact: Vec::new(),
+            float: Vec::new(),
+            counts: Vec::new(),
+        }
+    }
+
     fn resize(&mut self, total: usize) {
         if self.counts.len() < total {
             self.counts.resize(total, 0);
@@ -211,7 +88,9 @@ impl Groups {
     {
         for_each(values, group, |group, value| {
             let value: i128 = value.into();
-            let sum = self.exact[group].checked_add(value * i128::from(sign)).ok_or_else(overflow)?;
+            let sum = self.exact[group]
+                .checked_add(value * i128::from(sign))
+                .ok_or_else(overflow)?;
             self.exact[group] = sum;
             self.counts[group] += i64::from(sign);
             Ok(())
@@ -240,16 +119,26 @@ impl Groups {
         let present = |at: usize| counts[at] != 0;
         Ok(match &self.output {
             DataType::Float64 => Arc::new(
-                (0..counts.len()).map(|at| present(at).then(|| self.float_result(float[at], counts[at]))).collect::<Float64Array>(),
+                (0..counts.len())
+                    .map(|at| present(at).then(|| self.float_result(float[at], counts[at])))
+                    .collect::<Float64Array>(),
             ),
             DataType::Int64 => Arc::new(
                 (0..counts.len())
-                    .map(|at| present(at).then(|| i64::try_from(exact[at]).map_err(|_| overflow())).transpose())
+                    .map(|at| {
+                        present(at)
+                            .then(|| i64::try_from(exact[at]).map_err(|_| overflow()))
+                            .transpose()
+                    })
                     .collect::<Result<Int64Array, _>>()?,
             ),
             DataType::Decimal128(precision, scale) => {
                 let values = (0..counts.len())
-                    .map(|at| present(at).then(|| self.exact_result(exact[at], counts[at], *scale)).transpose())
+                    .map(|at| {
+                        present(at)
+                            .then(|| self.exact_result(exact[at], counts[at], *scale))
+                            .transpose()
+                    })
                     .collect::<Result<Decimal128Array, _>>()?;
                 Arc::new(values.with_precision_and_scale(*precision, *scale)?)
             }
@@ -270,12 +159,14 @@ impl Groups {
             Function::Sum => Some(sum),
             Function::Average => average(sum, count, scale - self.input_scale),
         };
-        result.filter(|value| value.unsigned_abs() < 10_u128.pow(u32::from(PRECISION))).ok_or_else(overflow)
+        result
+            .filter(|value| value.unsigned_abs() < 10_u128.pow(u32::from(PRECISION)))
+            .ok_or_else(overflow)
     }
 }
 
 /// `sum / count` with `digits` further decimal digits, rounded half away from zero.
-pub(crate) fn average(sum: i128, count: i64, digits: i8) -> Option<i128> {
+fn average(sum: i128, count: i64, digits: i8) -> Option<i128> {
     let count = i128::from(count);
     let power = 10_i128.checked_pow(u32::try_from(digits).ok()?)?;
     // Whole part and rest apart, so that nothing overflows that would fit the result.
@@ -331,8 +222,11 @@ impl GroupsAccumulator for Groups {
     }
 
     fn evaluate(&mut self, emit_to: EmitTo) -> Result<ArrayRef> {
-        let (counts, exact, float) =
-            (take(&mut self.counts, emit_to), take(&mut self.exact, emit_to), take(&mut self.float, emit_to));
+        let (counts, exact, float) = (
+            take(&mut self.counts, emit_to),
+            take(&mut self.exact, emit_to),
+            take(&mut self.float, emit_to),
+        );
         self.results(&counts, &exact, &float)
     }
 
@@ -340,7 +234,9 @@ impl GroupsAccumulator for Groups {
         let counts = take(&mut self.counts, emit_to);
         let sums: ArrayRef = match self.input {
             Input::Float => Arc::new(Float64Array::from(take(&mut self.float, emit_to))),
-            _ => Arc::new(Decimal128Array::from(take(&mut self.exact, emit_to)).with_precision_and_scale(PRECISION, 0)?),
+            _ => {
+                Arc::new(Decimal128Array::from(take(&mut self.exact, emit_to)).with_precision_and_scale(PRECISION, 0)?)
+            }
         };
         Ok(vec![sums, Arc::new(Int64Array::from(counts))])
     }
@@ -352,15 +248,7 @@ impl GroupsAccumulator for Groups {
 
     fn convert_to_state(&self, values: &[ArrayRef], opt_filter: Option<&BooleanArray>) -> Result<Vec<ArrayRef>> {
         let rows = values[0].len();
-        let mut each = Self {
-            function: self.function,
-            input: self.input,
-            input_scale: self.input_scale,
-            output: self.output.clone(),
-            exact: Vec::new(),
-            float: Vec::new(),
-            counts: Vec::new(),
-        };
+        let mut each = Self::new(self.function, self.input, self.input_scale, self.output.clone());
         each.resize(rows);
         each.add(&values[0], 1, |row| kept(opt_filter, row).then_some(row))?;
         each.state(EmitTo::All)
@@ -375,8 +263,15 @@ impl GroupsAccumulator for Groups {
 
 /// The same for one group.
 #[derive(Debug)]
-struct Single {
+pub(super) struct Single {
     groups: Groups,
+}
+
+impl Single {
+    /// One group of these.
+    pub(super) fn new(groups: Groups) -> Self {
+        Self { groups }
+    }
 }
 
 impl Accumulator for Single {
@@ -396,14 +291,19 @@ impl Accumulator for Single {
 
     fn evaluate(&mut self) -> Result<ScalarValue> {
         self.groups.resize(1);
-        let result = self.groups.results(&self.groups.counts, &self.groups.exact, &self.groups.float)?;
+        let result = self
+            .groups
+            .results(&self.groups.counts, &self.groups.exact, &self.groups.float)?;
         ScalarValue::try_from_array(&result, 0)
     }
 
     fn state(&mut self) -> Result<Vec<ScalarValue>> {
         self.groups.resize(1);
         let states = self.groups.state(EmitTo::All)?;
-        states.iter().map(|state| ScalarValue::try_from_array(state, 0)).collect()
+        states
+            .iter()
+            .map(|state| ScalarValue::try_from_array(state, 0))
+            .collect()
     }
 
     fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {

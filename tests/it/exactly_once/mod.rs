@@ -2,13 +2,11 @@
 //! at random moments and at the places where a commit is half done. In the end the committed output is what the records
 //! say, number by number; and after each start no more was read again than what came after the last commit.
 
+mod load;
+
 use std::collections::BTreeSet;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
-use std::time::Duration;
 
 use kafka_protocol::messages::IncrementalAlterConfigsRequest;
 use kafka_protocol::messages::OffsetFetchRequest;
@@ -16,14 +14,11 @@ use kafka_protocol::messages::incremental_alter_configs_request::{AlterConfigsRe
 use kafka_protocol::messages::offset_fetch_request::OffsetFetchRequestTopic;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use rdkafka::ClientContext;
-use rdkafka::config::ClientConfig;
-use rdkafka::message::DeliveryResult;
-use rdkafka::producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer};
 use tests::requests::{self, EARLIEST, LATEST, Topic};
 use tests::stream::Bed;
 use tests::{paths, wait};
 
+use self::load::{Load, base_ms, event};
 use crate::streaming::{AGGREGATES, Event, Results, assert_same, keyed, model};
 
 /// Kills at random moments: 50 over the tests of this file.
@@ -32,118 +27,19 @@ const KILLS_WITHOUT_HEAD: usize = 7;
 const KILLS_WITHOUT_STATE: usize = 7;
 
 /// Places in a commit, and how often each is passed before the process dies there.
-const POINTS: [&str; 4] = ["after-output", "before-decision", "between-markers", "before-state-write"];
+const POINTS: [&str; 4] = [
+    "after-output",
+    "before-decision",
+    "between-markers",
+    "before-state-write",
+];
 const PASSES: [u32; 2] = [1, 4];
 
 const PARTITIONS: i32 = 3;
-/// Event time between two records.
-const STEP_MS: i64 = 5;
 const WINDOW_MS: i64 = 2_000;
 /// A window that holds all records and closes at the end.
 const LONG_WINDOW_MS: i64 = 12 * 3_600_000;
 const QUERIES: [&str; 3] = ["closed", "copy", "totals"];
-
-/// Counts acknowledgements, and keeps what failed.
-#[derive(Clone, Default)]
-struct Acknowledgements {
-    count: Arc<AtomicUsize>,
-    failures: Arc<Mutex<Vec<String>>>,
-}
-
-impl ClientContext for Acknowledgements {}
-
-impl ProducerContext for Acknowledgements {
-    type DeliveryOpaque = ();
-
-    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
-        match result {
-            Ok(_) => drop(self.count.fetch_add(1, Ordering::Relaxed)),
-            Err((error, _)) => self.failures.lock().expect("no panic while held").push(error.to_string()),
-        }
-    }
-}
-
-/// An idempotent producer that writes records 0, 1, 2, ... until it is told to stop.
-struct Load {
-    acknowledged: Acknowledgements,
-    stop: Arc<AtomicBool>,
-    writer: JoinHandle<i64>,
-}
-
-impl Load {
-    fn start(bed: &Bed, topic: &Topic, partitions: i32, base_ms: i64, from: i64) -> Load {
-        let acknowledged = Acknowledgements::default();
-        let producer: ThreadedProducer<Acknowledgements> = ClientConfig::new()
-            .set("bootstrap.servers", bed.broker.kafka_address())
-            .set("enable.idempotence", "true")
-            .set("acks", "all")
-            .set("linger.ms", "2")
-            .set("message.timeout.ms", "300000")
-            .set("retry.backoff.ms", "10")
-            .set("retry.backoff.max.ms", "50")
-            .set("reconnect.backoff.ms", "10")
-            .set("reconnect.backoff.max.ms", "50")
-            .create_with_context(acknowledged.clone())
-            .expect("a producer");
-        let stop = Arc::new(AtomicBool::new(false));
-        let (stopped, topic) = (Arc::clone(&stop), topic.name.clone());
-        let writer = std::thread::spawn(move || {
-            let mut next = from;
-            while !stopped.load(Ordering::Relaxed) {
-                send(&producer, &topic, partitions, base_ms, &mut next);
-                // A pace that leaves the machine to the server: a few thousand records per second.
-                std::thread::sleep(Duration::from_millis(2));
-            }
-            producer.flush(Duration::from_secs(120)).expect("everything is sent");
-            next
-        });
-        Load { acknowledged, stop, writer }
-    }
-
-    fn acknowledged(&self) -> usize {
-        self.acknowledged.count.load(Ordering::Relaxed)
-    }
-
-    /// Waits for so many more acknowledgements.
-    fn await_more(&self, more: usize) {
-        let before = self.acknowledged();
-        wait::until(&format!("{more} more acknowledgements"), || self.acknowledged() >= before + more);
-    }
-
-    /// Stops, and gives the number behind the last record. All were acknowledged, once each.
-    fn finish(self, from: i64) -> i64 {
-        self.stop.store(true, Ordering::Relaxed);
-        let end = self.writer.join().expect("the writer ends");
-        let failures = self.acknowledged.failures.lock().expect("no panic while held").clone();
-        assert!(failures.is_empty(), "{failures:?}");
-        let sent = usize::try_from(end - from).expect("it counts up");
-        assert_eq!(self.acknowledged.count.load(Ordering::Relaxed), sent);
-        end
-    }
-}
-
-fn send(producer: &ThreadedProducer<Acknowledgements>, topic: &str, partitions: i32, base_ms: i64, next: &mut i64) {
-    for _ in 0..6 {
-        let value = event(base_ms, *next).json();
-        let partition = i32::try_from(*next % i64::from(partitions)).expect("few partitions");
-        let record: BaseRecord<'_, (), str> = BaseRecord::to(topic).partition(partition).payload(&value);
-        if producer.send(record).is_err() {
-            // The queue is full while the server is away.
-            return;
-        }
-        *next += 1;
-    }
-}
-
-/// Event times begin in the past, at the start of a long window that is over by now.
-fn base_ms() -> i64 {
-    let past = requests::now_ms() - 3 * LONG_WINDOW_MS;
-    past - past.rem_euclid(LONG_WINDOW_MS)
-}
-
-fn event(base_ms: i64, n: i64) -> Event {
-    Event { ts: base_ms + n * STEP_MS, key: format!("k{}", n * 7 % 5), value: Some(n) }
-}
 
 fn source(bed: &Bed, topic: &Topic) {
     bed.http.sql(&format!(
@@ -160,8 +56,11 @@ fn queries(bed: &Bed, window: &str) {
          GROUP BY window_start, window_end, k EMIT ON WINDOW CLOSE
          WITH (connector = 'topic', topic = 'closed', partitions = 2)"
     ));
-    bed.http.sql("CREATE SINK copy AS SELECT v FROM s WHERE v % 10 = 0 WITH (connector = 'topic', topic = 'copy')");
-    bed.http.sql(&format!("CREATE MATERIALIZED VIEW totals AS SELECT k, {AGGREGATES} FROM s GROUP BY k"));
+    bed.http
+        .sql("CREATE SINK copy AS SELECT v FROM s WHERE v % 10 = 0 WITH (connector = 'topic', topic = 'copy')");
+    bed.http.sql(&format!(
+        "CREATE MATERIALIZED VIEW totals AS SELECT k, {AGGREGATES} FROM s GROUP BY k"
+    ));
 }
 
 /// Where a query's group says that it has committed to, over all partitions.
@@ -173,11 +72,17 @@ fn committed(bed: &mut Bed, query: &str, topic: &Topic, partitions: i32) -> i64 
         .with_group_id(requests::text(&format!("tidemill.query.{query}")).into())
         .with_topics(Some(vec![wanted]));
     let response = bed.connection.call(7, &request);
-    response.topics[0].partitions.iter().map(|partition| partition.committed_offset.max(0)).sum()
+    response.topics[0]
+        .partitions
+        .iter()
+        .map(|partition| partition.committed_offset.max(0))
+        .sum()
 }
 
 fn log_end(bed: &mut Bed, topic: &Topic, partitions: i32) -> i64 {
-    (0..partitions).map(|partition| requests::list_offset(&mut bed.connection, topic, partition, LATEST).offset).sum()
+    (0..partitions)
+        .map(|partition| requests::list_offset(&mut bed.connection, topic, partition, LATEST).offset)
+        .sum()
 }
 
 /// What every query had committed before a kill, as its group told then: at most what its last epoch holds.
@@ -187,7 +92,12 @@ struct Progress {
 
 impl Progress {
     fn of(bed: &mut Bed, topic: &Topic, partitions: i32) -> Progress {
-        Progress { committed: QUERIES.iter().map(|query| committed(bed, query, topic, partitions)).collect() }
+        Progress {
+            committed: QUERIES
+                .iter()
+                .map(|query| committed(bed, query, topic, partitions))
+                .collect(),
+        }
     }
 
     /// Since the start after that kill, nothing below was read again.
@@ -196,7 +106,10 @@ impl Progress {
         let end = log_end(bed, topic, partitions);
         for ((query, read), committed) in QUERIES.iter().zip(read).zip(&self.committed) {
             let bound = end - committed;
-            assert!(read <= bound as f64, "{query} read {read} records where {bound} came after {committed}");
+            assert!(
+                read <= bound as f64,
+                "{query} read {read} records where {bound} came after {committed}"
+            );
         }
     }
 }
@@ -217,12 +130,21 @@ fn kill_at_random(bed: &mut Bed, load: &Load, topic: &Topic, partitions: i32, ki
         }
         bed.kill_and_restart();
     }
+    let committed = &before.expect("some kills").committed;
+    assert!(
+        committed.iter().all(|offset| *offset > 0),
+        "queries got on between the kills: {committed:?}"
+    );
 }
 
 /// Ends the load, closes every window, and compares everything that was written with the records themselves.
 fn settle(bed: &mut Bed, load: Load, topic: &Topic, partitions: i32, base_ms: i64, from: i64, window_ms: i64) -> i64 {
     let end = load.finish(from);
-    let last = Event { ts: requests::now_ms() + 30 * 60_000, key: "end".to_owned(), value: None };
+    let last = Event {
+        ts: requests::now_ms() + 30 * 60_000,
+        key: "end".to_owned(),
+        value: None,
+    };
     for partition in 0..partitions {
         bed.send(topic, partition, &[last.json()]);
     }
@@ -236,18 +158,30 @@ fn settle(bed: &mut Bed, load: Load, topic: &Topic, partitions: i32, base_ms: i6
     let mut results = Results::new();
     for row in bed.rows("closed") {
         let (key, value) = keyed(row.json());
-        assert!(results.insert(key.clone(), value).is_none(), "{key:?} was written twice");
+        assert!(
+            results.insert(key.clone(), value).is_none(),
+            "{key:?} was written twice"
+        );
     }
     assert_same(&results, &expected);
 
-    let copied: Vec<i64> = bed.rows("copy").iter().map(|row| row.json()["v"].as_i64().expect("a number")).collect();
+    let copied: Vec<i64> = bed
+        .rows("copy")
+        .iter()
+        .map(|row| row.json()["v"].as_i64().expect("a number"))
+        .collect();
     let distinct: BTreeSet<i64> = copied.iter().copied().collect();
     assert_eq!(distinct, (0..end).step_by(10).collect::<BTreeSet<i64>>());
     assert_eq!(copied.len(), distinct.len(), "some row was copied twice");
 
-    let totals = bed.http.rows("SELECT sum(n), sum(total), min(low), max(high) FROM totals WHERE k <> 'end'");
+    let totals = bed
+        .http
+        .rows("SELECT sum(n), sum(total), min(low), max(high) FROM totals WHERE k <> 'end'");
     let totals: Vec<f64> = totals[0].iter().map(|cell| cell.as_f64().expect("a number")).collect();
-    assert_eq!(totals, [end, end * (end - 1) / 2, 0, end - 1].map(|number| number as f64));
+    assert_eq!(
+        totals,
+        [end, end * (end - 1) / 2, 0, end - 1].map(|number| number as f64)
+    );
     end
 }
 
@@ -267,8 +201,15 @@ fn kills_at_random_moments_change_no_result() {
             .filter(|n| n % i64::from(PARTITIONS) == i64::from(partition))
             .map(|n| event(base_ms, n).json())
             .collect();
-        let found: Vec<String> = values.into_iter().map(|value| String::from_utf8(value).expect("JSON")).collect();
-        assert_eq!(found[..mine.len()], mine, "what was acknowledged is there, once and in order");
+        let found: Vec<String> = values
+            .into_iter()
+            .map(|value| String::from_utf8(value).expect("JSON"))
+            .collect();
+        assert_eq!(
+            found[..mine.len()],
+            mine,
+            "what was acknowledged is there, once and in order"
+        );
         assert_eq!(found.len(), mine.len() + 1);
     }
     println!("{KILLS} kills, {records} records");
@@ -289,7 +230,9 @@ fn a_commit_that_is_half_done_is_finished_or_undone() {
             run_until_it_dies(&bed, &format!("{point}:{passes}"));
             bed.restart();
             progress.assert_not_read_again(&mut bed, &topic, PARTITIONS);
-            wait::until("an epoch after the crash", || bed.query_metric("epochs_total", "closed") >= 1.0);
+            wait::until("an epoch after the crash", || {
+                bed.query_metric("epochs_total", "closed") >= 1.0
+            });
         }
     }
     let records = settle(&mut bed, load, &topic, PARTITIONS, base_ms, 0, WINDOW_MS);
@@ -315,8 +258,13 @@ fn run_until_it_dies(bed: &Bed, point: &str) {
         .stderr(Stdio::null())
         .spawn()
         .expect("the binary can be run");
-    let status = wait::until_some(&format!("the server to die at {point}"), || child.try_wait().expect("a child"));
-    assert!(status.signal().is_some(), "{point}: it ended with {status} instead of a signal");
+    let status = wait::until_some(&format!("the server to die at {point}"), || {
+        child.try_wait().expect("a child")
+    });
+    assert!(
+        status.signal().is_some(),
+        "{point}: it ended with {status} instead of a signal"
+    );
 }
 
 #[test]
@@ -331,7 +279,9 @@ fn a_head_that_retention_took_is_not_needed_again() {
     let per_segment = (1 << 20) / event(base_ms, 10_000).json().len();
     load.await_more(3 * per_segment);
     for query in QUERIES {
-        wait::until("the first segments to be read", || bed.query_metric("rows_read_total", query) >= per_segment as f64);
+        wait::until("the first segments to be read", || {
+            bed.query_metric("rows_read_total", query) >= per_segment as f64
+        });
     }
     set_config(&mut bed, &topic, "retention.bytes", "1048576");
     wait::until("the head to be deleted", || {
@@ -344,12 +294,17 @@ fn a_head_that_retention_took_is_not_needed_again() {
 }
 
 fn set_config(bed: &mut Bed, topic: &Topic, key: &str, value: &str) {
-    let config = AlterableConfig::default().with_name(requests::text(key)).with_value(Some(requests::text(value)));
+    let config = AlterableConfig::default()
+        .with_name(requests::text(key))
+        .with_value(Some(requests::text(value)));
     let resource = AlterConfigsResource::default()
         .with_resource_type(2)
         .with_resource_name(requests::text(&topic.name))
         .with_configs(vec![config]);
-    let answer = bed.connection.call(1, &IncrementalAlterConfigsRequest::default().with_resources(vec![resource]));
+    let answer = bed.connection.call(
+        1,
+        &IncrementalAlterConfigsRequest::default().with_resources(vec![resource]),
+    );
     assert_eq!(answer.responses[0].error_code, 0, "{answer:?}");
 }
 
@@ -363,12 +318,22 @@ fn state_that_was_deleted_comes_back_from_the_changelog() {
     let load = Load::start(&bed, &topic, PARTITIONS, base_ms, 0);
     load.await_more(5_000);
     for round in 0..2 {
-        kill_at_random(&mut bed, &load, &topic, PARTITIONS, KILLS_WITHOUT_STATE / 2 + round, 43 + round as u64);
+        kill_at_random(
+            &mut bed,
+            &load,
+            &topic,
+            PARTITIONS,
+            KILLS_WITHOUT_STATE / 2 + round,
+            43 + round as u64,
+        );
         wait::until("an epoch", || bed.query_metric("epochs_total", "totals") >= 1.0);
         let progress = Progress::of(&mut bed, &topic, PARTITIONS);
         bed.broker.kill();
         let state = bed.broker.data_dir().join("state");
-        assert!(std::fs::read_dir(&state).is_ok_and(|entries| entries.count() > 0), "there is state to delete");
+        assert!(
+            std::fs::read_dir(&state).is_ok_and(|entries| entries.count() > 0),
+            "there is state to delete"
+        );
         std::fs::remove_dir_all(&state).expect("state can be removed");
         bed.restart();
         wait::until("an epoch", || bed.query_metric("epochs_total", "totals") >= 1.0);

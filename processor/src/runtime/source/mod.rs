@@ -1,20 +1,25 @@
 //! The source of a query: partitions read in turn through `storage`, decoded into batches of rows, with their time.
 
+mod chunk;
+mod offsets;
+
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::TimestampMicrosecondType;
 use datafusion::physical_expr::PhysicalExpr;
 use protocol::ids::{LeaderEpoch, NO_LEADER_EPOCH, Offset, PartitionId, TopicId, TopicPartition};
-use protocol::records::{Batch, Record, Records};
+use protocol::records::{Batch, Records};
 use storage::{Isolation, Log, Marks, Pin, ReadError, VisibleReader};
 use tokio::sync::watch;
 
+pub(super) use self::chunk::{BadRecord, Chunk};
+use self::offsets::{start_offset, verify};
 use super::error::{RunError, SourceError};
 use crate::formats::{Decoded, RecordOrigin, SourceDecoder};
 use crate::operators::OperatorError;
 use crate::operators::evaluate_time;
-use crate::plan::graph::{SourcePlan, StartAt};
+use crate::plan::graph::SourcePlan;
 use crate::ports::TopicHandle;
 use crate::state::{EpochRecord, SourcePosition};
 use crate::stats::QueryStats;
@@ -30,29 +35,6 @@ pub(super) struct ReadLimits {
     pub(super) bytes_per_round: usize,
     /// Largest decompressed size of a batch.
     pub(super) batch_bytes_max: usize,
-}
-
-/// Rows of one turn of one partition.
-pub(super) struct Chunk {
-    /// The partition's index in the source.
-    pub(super) partition: usize,
-    /// The rows.
-    pub(super) rows: RecordBatch,
-    /// Offset of each row.
-    pub(super) offsets: Vec<Offset>,
-    /// Records that could not become rows, or only in part.
-    pub(super) bad: Vec<BadRecord>,
-    records: Vec<Records>,
-}
-
-/// A bad record.
-pub(super) struct BadRecord {
-    /// Where it lies.
-    pub(super) offset: Offset,
-    /// What is wrong.
-    pub(super) reason: String,
-    /// True when a row was made of it all the same (`ON ERROR NULL`).
-    pub(super) repaired: bool,
 }
 
 /// Event times of a chunk and the watermarks that its rows propose.
@@ -75,6 +57,21 @@ pub(super) struct Source {
     moved: bool,
 }
 
+/// The last batch that was read of a partition.
+#[derive(Debug, Clone, Copy)]
+struct LastRead {
+    epoch: LeaderEpoch,
+    /// Offset of its last record.
+    offset: Offset,
+}
+
+impl LastRead {
+    const NOTHING: Self = Self {
+        epoch: NO_LEADER_EPOCH,
+        offset: -1,
+    };
+}
+
 struct Partition {
     name: TopicPartition,
     log: Arc<Log>,
@@ -82,7 +79,7 @@ struct Partition {
     marks: watch::Receiver<Marks>,
     /// Next offset of a record that was not processed.
     position: Offset,
-    leader_epoch: LeaderEpoch,
+    last: LastRead,
     until: Option<Offset>,
     pin: Pin,
     finished: bool,
@@ -118,7 +115,14 @@ impl Source {
         for saved in committed.iter().flat_map(|record| &record.sources) {
             let log = source.log_of(topic, saved.partition)?;
             verify(saved, &log, topic)?;
-            source.add(log, saved.next_offset, saved.leader_epoch);
+            source.add(
+                log,
+                saved.next_offset,
+                LastRead {
+                    epoch: saved.leader_epoch,
+                    offset: saved.last_offset,
+                },
+            );
         }
         source.add_new_partitions(topic, now)?;
         Ok(source)
@@ -140,7 +144,7 @@ impl Source {
             let log = self.log_of(topic, partition)?;
             let start = start_offset(&self.plan.start, &log)?;
             self.tracker.add_partition(now);
-            self.add(log, start, NO_LEADER_EPOCH);
+            self.add(log, start, LastRead::NOTHING);
         }
         Ok(())
     }
@@ -233,7 +237,8 @@ impl Source {
             .map(|(partition, mark)| SourcePosition {
                 partition: partition.name.partition,
                 topic_id: self.topic_id,
-                leader_epoch: partition.leader_epoch,
+                leader_epoch: partition.last.epoch,
+                last_offset: partition.last.offset,
                 next_offset: partition.position,
                 mark,
             })
@@ -299,7 +304,10 @@ impl Source {
         let partition = &mut self.partitions[index];
         partition.position = next;
         if let Some(last) = batches.last() {
-            partition.leader_epoch = last.header.partition_leader_epoch;
+            partition.last = LastRead {
+                epoch: last.header.partition_leader_epoch,
+                offset: last.header.last_offset().min(next - 1),
+            };
         }
         stats.add_read(chunk.offsets.len() as u64 + unmade(&chunk.bad));
         stats.add_rows_in(chunk.offsets.len() as u64);
@@ -404,7 +412,7 @@ impl Source {
         })
     }
 
-    fn add(&mut self, log: Arc<Log>, position: Offset, leader_epoch: LeaderEpoch) {
+    fn add(&mut self, log: Arc<Log>, position: Offset, last: LastRead) {
         let name = log.topic_partition().clone();
         let stop = self.plan.stop.iter().flatten();
         let until = stop
@@ -418,7 +426,7 @@ impl Source {
             name,
             log,
             position,
-            leader_epoch,
+            last,
             until,
             finished: false,
         });
@@ -446,34 +454,6 @@ impl Partition {
     }
 }
 
-impl Chunk {
-    /// The record at an offset of this chunk.
-    pub(super) fn record(&self, offset: Offset) -> Option<Record<'_>> {
-        self.records
-            .iter()
-            .find(|records| {
-                let header = records.header();
-                header.base_offset <= offset && offset <= header.last_offset()
-            })
-            .and_then(|records| {
-                records
-                    .iter()
-                    .filter_map(Result::ok)
-                    .find(|record| record.offset == offset)
-            })
-    }
-}
-
-impl BadRecord {
-    fn new(offset: Offset, reason: String) -> Self {
-        Self {
-            offset,
-            reason,
-            repaired: false,
-        }
-    }
-}
-
 fn unmade(bad: &[BadRecord]) -> u64 {
     bad.iter().filter(|bad| !bad.repaired).count() as u64
 }
@@ -485,68 +465,4 @@ fn proposals(watermark: &Arc<dyn PhysicalExpr>, rows: &RecordBatch) -> Result<Ve
         0 => values.values().to_vec(),
         _ => values.iter().map(|value| value.unwrap_or(START_OF_TIME)).collect(),
     })
-}
-
-/// Checks that the log still holds what the query has read, and has what it reads next.
-fn verify(saved: &SourcePosition, log: &Log, topic: &TopicHandle) -> Result<(), SourceError> {
-    if saved.topic_id != topic.id {
-        return Err(SourceError::OtherTopic {
-            topic: topic.name.to_string(),
-            expected: saved.topic_id,
-            found: topic.id,
-        });
-    }
-    let marks = log.marks();
-    let partition = || log.topic_partition().clone();
-    let position = saved.next_offset;
-    if marks.log_end < position {
-        return Err(SourceError::BeyondEnd {
-            partition: partition(),
-            position,
-            log_end: marks.log_end,
-        });
-    }
-    if position < marks.log_start {
-        return Err(SourceError::BelowStart {
-            partition: partition(),
-            position,
-            log_start: marks.log_start,
-        });
-    }
-    if saved.leader_epoch == NO_LEADER_EPOCH || position == marks.log_start {
-        return Ok(());
-    }
-    // The epoch must still be in the log's history and reach at least as far as the query has read; behind it only
-    // markers and later epochs may lie.
-    match log.end_offset_for_epoch(saved.leader_epoch) {
-        Some((epoch, _)) if epoch == saved.leader_epoch => Ok(()),
-        _ => Err(SourceError::OtherHistory {
-            partition: partition(),
-            position,
-            epoch: saved.leader_epoch,
-        }),
-    }
-}
-
-/// Where a partition starts that the query has never read.
-fn start_offset(start: &StartAt, log: &Log) -> Result<Offset, SourceError> {
-    let marks = log.marks();
-    let partition = log.topic_partition();
-    match start {
-        StartAt::Earliest => Ok(marks.log_start),
-        StartAt::Offsets(offsets) => {
-            let found = offsets.iter().find(|(id, _)| *id == partition.partition);
-            // A partition that was added later is new from its first record.
-            Ok(found.map_or(marks.log_start, |(_, offset)| *offset))
-        }
-        StartAt::Timestamp(time) => {
-            let found = log
-                .offset_for_timestamp(*time, Isolation::Uncommitted)
-                .map_err(|source| SourceError::Read {
-                    partition: partition.clone(),
-                    source,
-                })?;
-            Ok(found.map_or(marks.high_watermark, |found| found.offset))
-        }
-    }
 }

@@ -1,173 +1,26 @@
-//! Window table functions: `TUMBLE` and `HOP` in our spelling and in Flink's.
-//!
-//! A window relation is planned as one node that adds `window_start` and `window_end`. Streams turn it into the window
-//! of an aggregate; bounded queries lower it to projections.
+//! Window table functions in FROM: their arguments, by place or by name, in our spelling and in Flink's.
 
-use std::cmp::Ordering;
-use std::fmt;
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field, TimeUnit};
-use datafusion::common::tree_node::Transformed;
-use datafusion::common::{Column, DFSchema, DFSchemaRef, Result as PlanResult, ScalarValue, UnnestOptions};
+use arrow::datatypes::{DataType, TimeUnit};
+use datafusion::common::{DFSchema, Result as PlanResult, ScalarValue};
 use datafusion::logical_expr::planner::{PlannedRelation, RelationPlanner, RelationPlannerContext, RelationPlanning};
-use datafusion::logical_expr::{
-    Expr, ExprSchemable, Extension, LogicalPlan, LogicalPlanBuilder, UserDefinedLogicalNodeCore, cast,
-};
+use datafusion::logical_expr::{Expr, ExprSchemable, Extension, LogicalPlan, cast};
 use datafusion::sql::sqlparser::ast::{
     Expr as SqlExpr, FunctionArg, FunctionArgExpr, FunctionArguments, ObjectName, ObjectNamePart, TableAlias,
     TableFactor,
 };
 
-use super::context::external;
+use super::{US_PER_DAY, WindowAssign};
 use crate::error::{SqlError, SqlState};
-use crate::functions::window::{WindowShape, end_of_start, hop_starts, tumble_end, tumble_start};
+use crate::functions::window::WindowShape;
+use crate::plan::context::external;
 use crate::sql::parser::normalize;
 use crate::sql::types::{timestamptz, type_name};
 
-/// Name of the column with a window's start.
-pub(super) const WINDOW_START: &str = "window_start";
-/// Name of the column with a window's end.
-pub(super) const WINDOW_END: &str = "window_end";
-
-const US_PER_DAY: i64 = 86_400_000_000;
-
-/// Adds the window columns to its input.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct WindowAssign {
-    /// The relation.
-    pub(super) input: Arc<LogicalPlan>,
-    /// The time attribute.
-    pub(super) time: Expr,
-    /// The windows.
-    pub(super) shape: WindowShape,
-    schema: DFSchemaRef,
-}
-
-impl WindowAssign {
-    fn try_new(input: Arc<LogicalPlan>, time: Expr, shape: WindowShape) -> PlanResult<Self> {
-        let data_type = time.get_type(input.schema())?;
-        let mut fields: Vec<_> = input.schema().iter().map(|(q, f)| (q.cloned(), f.clone())).collect();
-        for name in [WINDOW_START, WINDOW_END] {
-            if input.schema().fields().iter().any(|f| f.name() == name) {
-                return Err(external(
-                    SqlError::new(SqlState::DUPLICATE_COLUMN, format!("the input of the window has a column \"{name}\" already"))
-                        .with_hint("select it under another name in a subquery"),
-                ));
-            }
-            fields.push((None, Arc::new(Field::new(name, data_type.clone(), true))));
-        }
-        let schema = Arc::new(DFSchema::new_with_metadata(fields, Default::default())?);
-        Ok(Self { input, time, shape, schema })
-    }
-
-    /// True for tumbling windows: a row lies in exactly one.
-    pub(super) fn tumbles(&self) -> bool {
-        self.shape.slide_us == self.shape.size_us
-    }
-}
-
-impl PartialOrd for WindowAssign {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        (&self.input, &self.time, self.shape).partial_cmp(&(&other.input, &other.time, other.shape))
-    }
-}
-
-impl UserDefinedLogicalNodeCore for WindowAssign {
-    fn name(&self) -> &str {
-        "WindowAssign"
-    }
-
-    fn inputs(&self) -> Vec<&LogicalPlan> {
-        vec![&self.input]
-    }
-
-    fn schema(&self) -> &DFSchemaRef {
-        &self.schema
-    }
-
-    fn expressions(&self) -> Vec<Expr> {
-        vec![self.time.clone()]
-    }
-
-    fn fmt_for_explain(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "WindowAssign: {} over {}", describe(self.shape), self.time)
-    }
-
-    fn with_exprs_and_inputs(&self, mut exprs: Vec<Expr>, mut inputs: Vec<LogicalPlan>) -> PlanResult<Self> {
-        let (Some(time), Some(input)) = (exprs.pop(), inputs.pop()) else {
-            return Err(external(SqlError::internal("a window node without input")));
-        };
-        Self::try_new(Arc::new(input), time, self.shape)
-    }
-
-    fn necessary_children_exprs(&self, output_columns: &[usize]) -> Option<Vec<Vec<usize>>> {
-        let width = self.input.schema().fields().len();
-        Some(vec![output_columns.iter().copied().filter(|index| *index < width).collect()])
-    }
-}
-
-/// `TUMBLE 1m`, `HOP 1h every 5m`.
-pub(super) fn describe(shape: WindowShape) -> String {
-    let mut text = if shape.slide_us == shape.size_us {
-        format!("TUMBLE {}", duration(shape.size_us))
-    } else {
-        format!("HOP {} every {}", duration(shape.size_us), duration(shape.slide_us))
-    };
-    if shape.offset_us != 0 {
-        text.push_str(&format!(" offset {}", duration(shape.offset_us)));
-    }
-    text
-}
-
-fn duration(us: i64) -> String {
-    const UNITS: [(i64, &str); 6] =
-        [(US_PER_DAY, "d"), (3_600_000_000, "h"), (60_000_000, "m"), (1_000_000, "s"), (1000, "ms"), (1, "us")];
-    let (unit, name) = UNITS.iter().find(|(unit, _)| us % unit == 0).unwrap_or(&(1, "us"));
-    format!("{}{name}", us / unit)
-}
-
-/// Lowers the window nodes of a bounded plan to projections.
-pub(crate) fn lower_windows(plan: LogicalPlan) -> PlanResult<LogicalPlan> {
-    plan.transform_up_with_subqueries(|plan| match as_window(&plan) {
-        Some(window) => Ok(Transformed::yes(lower(window)?)),
-        None => Ok(Transformed::no(plan)),
-    })
-    .map(|plan| plan.data)
-}
-
-/// The window node that `plan` is.
-pub(super) fn as_window(plan: &LogicalPlan) -> Option<&WindowAssign> {
-    match plan {
-        LogicalPlan::Extension(extension) => extension.node.as_any().downcast_ref(),
-        _ => None,
-    }
-}
-
-/// A tumbling window as a projection that computes its bounds.
-pub(super) fn lower(window: &WindowAssign) -> PlanResult<LogicalPlan> {
-    let columns: Vec<Expr> = window.input.schema().columns().into_iter().map(Expr::Column).collect();
-    let builder = LogicalPlanBuilder::from(window.input.clone()).filter(window.time.clone().is_not_null())?;
-    if window.tumbles() {
-        let bounds = [
-            tumble_start(window.time.clone(), window.shape).alias(WINDOW_START),
-            tumble_end(window.time.clone(), window.shape).alias(WINDOW_END),
-        ];
-        return builder.project(columns.into_iter().chain(bounds))?.build();
-    }
-    let start = Column::from_name(WINDOW_START);
-    let starts = hop_starts(window.time.clone(), window.shape).alias(WINDOW_START);
-    let end = end_of_start(Expr::Column(start.clone()), window.shape).alias(WINDOW_END);
-    builder
-        .project(columns.iter().cloned().chain([starts]))?
-        .unnest_columns_with_options(vec![start.clone()], UnnestOptions::new().with_preserve_nulls(false))?
-        .project(columns.into_iter().chain([Expr::Column(start), end]))?
-        .build()
-}
-
 /// Plans window functions in FROM, and refuses by name what DataFusion would drop in silence.
 #[derive(Debug)]
-pub(super) struct WindowRelations;
+pub(in crate::plan) struct WindowRelations;
 
 impl RelationPlanner for WindowRelations {
     fn plan_relation(
@@ -177,10 +30,20 @@ impl RelationPlanner for WindowRelations {
     ) -> PlanResult<RelationPlanning> {
         let (call, alias) = match &relation {
             TableFactor::Table { version: Some(_), .. } => {
-                return Err(external(SqlError::unsupported("FOR SYSTEM_TIME AS OF is not supported")));
+                return Err(external(SqlError::unsupported(
+                    "FOR SYSTEM_TIME AS OF is not supported",
+                )));
             }
-            TableFactor::Table { name, args: Some(args), alias, .. } => (Call::new(name, &args.args), alias),
-            TableFactor::TableFunction { expr: SqlExpr::Function(function), alias } => match &function.args {
+            TableFactor::Table {
+                name,
+                args: Some(args),
+                alias,
+                ..
+            } => (Call::new(name, &args.args), alias),
+            TableFactor::TableFunction {
+                expr: SqlExpr::Function(function),
+                alias,
+            } => match &function.args {
                 FunctionArguments::List(list) => (Call::new(&function.name, &list.args), alias),
                 _ => (None, alias),
             },
@@ -252,15 +115,24 @@ impl<'a> Call<'a> {
 
     /// Arguments by place or by name (`DATA =>`, `TIMECOL =>`, `SIZE =>`, `SLIDE =>`, `OFFSET =>`).
     fn sort(&self, kind: WindowKind) -> PlanResult<Arguments<'a>> {
-        let names: Vec<&str> = ["data", "timecol"].into_iter().chain(kind.intervals().iter().copied()).collect();
+        let names: Vec<&str> = ["data", "timecol"]
+            .into_iter()
+            .chain(kind.intervals().iter().copied())
+            .collect();
         let mut places: Vec<Option<&SqlExpr>> = vec![None; names.len()];
         for (at, argument) in self.arguments.iter().enumerate() {
             let (place, expr) = match argument {
                 FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => (Some(at), expr),
-                FunctionArg::Named { name, arg: FunctionArgExpr::Expr(expr), .. } => (place_of(&normalize(name), &names), expr),
-                FunctionArg::ExprNamed { name: SqlExpr::Identifier(name), arg: FunctionArgExpr::Expr(expr), .. } => {
-                    (place_of(&normalize(name), &names), expr)
-                }
+                FunctionArg::Named {
+                    name,
+                    arg: FunctionArgExpr::Expr(expr),
+                    ..
+                } => (place_of(&normalize(name), &names), expr),
+                FunctionArg::ExprNamed {
+                    name: SqlExpr::Identifier(name),
+                    arg: FunctionArgExpr::Expr(expr),
+                    ..
+                } => (place_of(&normalize(name), &names), expr),
                 _ => return Err(usage(kind)),
             };
             match place.and_then(|place| places.get_mut(place)) {
@@ -271,7 +143,11 @@ impl<'a> Call<'a> {
         let (Some(relation), Some(time)) = (places[0], places[1]) else {
             return Err(usage(kind));
         };
-        Ok(Arguments { relation, time, intervals: places.split_off(2) })
+        Ok(Arguments {
+            relation,
+            time,
+            intervals: places.split_off(2),
+        })
     }
 }
 
@@ -286,7 +162,10 @@ fn place_of(name: &str, names: &[&str]) -> Option<usize> {
 }
 
 fn usage(kind: WindowKind) -> datafusion::common::DataFusionError {
-    external(SqlError::syntax(format!("wrong arguments: the form is {}", kind.usage())))
+    external(SqlError::syntax(format!(
+        "wrong arguments: the form is {}",
+        kind.usage()
+    )))
 }
 
 /// The relation that an argument names: a table, a CTE, or a subquery.
@@ -295,7 +174,12 @@ fn relation_of(expr: &SqlExpr, kind: WindowKind) -> PlanResult<TableFactor> {
         SqlExpr::Identifier(ident) => vec![ObjectNamePart::Identifier(ident.clone())],
         SqlExpr::CompoundIdentifier(parts) => parts.iter().cloned().map(ObjectNamePart::Identifier).collect(),
         SqlExpr::Subquery(query) => {
-            return Ok(TableFactor::Derived { lateral: false, subquery: query.clone(), alias: None, sample: None });
+            return Ok(TableFactor::Derived {
+                lateral: false,
+                subquery: query.clone(),
+                alias: None,
+                sample: None,
+            });
         }
         SqlExpr::Nested(inner) => return relation_of(inner, kind),
         _ => return Err(usage(kind)),
@@ -314,11 +198,7 @@ fn relation_of(expr: &SqlExpr, kind: WindowKind) -> PlanResult<TableFactor> {
     })
 }
 
-fn time_column(
-    expr: &SqlExpr,
-    input: &LogicalPlan,
-    context: &mut dyn RelationPlannerContext,
-) -> PlanResult<Expr> {
+fn time_column(expr: &SqlExpr, input: &LogicalPlan, context: &mut dyn RelationPlannerContext) -> PlanResult<Expr> {
     let column = match descriptor(expr) {
         Some(column) => column,
         None => expr.clone(),
@@ -327,12 +207,13 @@ fn time_column(
     match time.get_type(input.schema())? {
         DataType::Timestamp(TimeUnit::Microsecond, _) => Ok(time),
         DataType::Timestamp(_, Some(_)) => Ok(cast(time, timestamptz())),
-        other => Err(external(
-            SqlError::new(
-                SqlState::DATATYPE_MISMATCH,
-                format!("the time of a window must be a timestamp, {time} is a {}", type_name(&other)),
+        other => Err(external(SqlError::new(
+            SqlState::DATATYPE_MISMATCH,
+            format!(
+                "the time of a window must be a timestamp, {time} is a {}",
+                type_name(&other)
             ),
-        )),
+        ))),
     }
 }
 
@@ -374,7 +255,9 @@ fn shape(
         _ => return Err(usage(kind)),
     };
     if slide <= 0 || size <= 0 {
-        return Err(external(SqlError::invalid_value("the length and the slide of a window must be positive")));
+        return Err(external(SqlError::invalid_value(
+            "the length and the slide of a window must be positive",
+        )));
     }
     /// A row lies in at most so many windows.
     const WINDOWS_MAX: i64 = 10_000;
@@ -383,7 +266,11 @@ fn shape(
             "a window {WINDOWS_MAX} times as long as its slide, or longer, is not allowed"
         ))));
     }
-    Ok(WindowShape { slide_us: slide, size_us: size, offset_us: offset.unwrap_or(0).rem_euclid(slide) })
+    Ok(WindowShape {
+        slide_us: slide,
+        size_us: size,
+        offset_us: offset.unwrap_or(0).rem_euclid(slide),
+    })
 }
 
 fn microseconds(name: &str, expr: &SqlExpr, context: &mut dyn RelationPlannerContext) -> PlanResult<i64> {
@@ -411,5 +298,6 @@ fn microseconds(name: &str, expr: &SqlExpr, context: &mut dyn RelationPlannerCon
         ));
     }
     let days = i64::from(interval.days).checked_mul(US_PER_DAY);
-    days.and_then(|days| days.checked_add(interval.nanoseconds / 1000)).ok_or_else(not_an_interval)
+    days.and_then(|days| days.checked_add(interval.nanoseconds / 1000))
+        .ok_or_else(not_an_interval)
 }

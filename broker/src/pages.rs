@@ -1,0 +1,87 @@
+//! Pages that are written from the code's own tables: they fail here when they have drifted, and `make docs` writes them.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+
+use crate::config::keys::{BROKER_KEYS, Effect, Key, TOPIC_KEYS};
+use crate::config::sections::SETTINGS;
+use crate::handlers::{Order, ROUTES};
+
+/// Set to write the pages instead of comparing them.
+const UPDATE: &str = "TIDEMILL_UPDATE_DOCS";
+
+#[test]
+fn protocol_support_is_what_the_routes_say() {
+    let mut page = String::from(
+        "# Kafka APIs\n\nWritten from the route table by `make docs`. What is not listed is not advertised, and a request \
+         for it closes the\nconnection, as it does in Apache Kafka. Versions are those of Apache Kafka 4.3.\n\n\
+         | key | API | versions | requests behind it on the connection |\n|--:|---|---|---|\n",
+    );
+    for route in ROUTES {
+        let order = match route.order {
+            Order::Alone => "start when it is answered",
+            Order::Pipelined => "start at once; answers leave in order",
+        };
+        writeln!(
+            page,
+            "| {} | {} | {}-{} | {order} |",
+            route.api.key(),
+            route.api.name(),
+            route.min_version,
+            route.max_version
+        )
+        .expect("writing to a String cannot fail");
+    }
+    page += "\nProduce is advertised from version 0, as Apache Kafka does for the sake of librdkafka; versions 0 to 2 are refused.\n\
+             Transactions of clients are not served: a transactional id is refused with TRANSACTIONAL_ID_AUTHORIZATION_FAILED.\n";
+    compare("docs/protocol-support.md", &page);
+}
+
+#[test]
+fn configuration_is_what_the_tables_say() {
+    let mut page = String::from(
+        "# Configuration\n\nWritten from the tables of the code by `make docs`. `tidemill config default` prints a file with \
+         all of it.\n\n## Server\n\n| key | default | what it means |\n|---|---|---|\n",
+    );
+    for setting in SETTINGS {
+        let default = if setting.default.is_empty() {
+            ""
+        } else {
+            &format!("`{}`", setting.default)
+        };
+        row(&mut page, setting.path, default, setting.doc);
+    }
+    page += "\n## Kafka's broker keys\n\nUnder `kafka.defaults.`, for example `-X kafka.defaults.num.partitions=4`.\n";
+    page += &keys(BROKER_KEYS);
+    page += "\n## Kafka's topic keys\n\nSet when a topic is created, or by `tidemill topic alter`.\n";
+    page += &keys(TOPIC_KEYS);
+    compare("docs/configuration.md", &page);
+}
+
+fn keys(keys: &[Key]) -> String {
+    let mut table = String::from("\n| key | default | what it means |\n|---|---|---|\n");
+    for key in keys {
+        let default = key.default.map_or(String::new(), |default| format!("`{default}`"));
+        let doc = match key.effect {
+            Effect::Acts | Effect::Fact => key.doc.to_owned(),
+            Effect::NotYet(why) => format!("{} Only the default may be set: {why}", key.doc),
+        };
+        row(&mut table, key.name, &default, &doc);
+    }
+    table
+}
+
+fn row(page: &mut String, name: &str, default: &str, doc: &str) {
+    writeln!(page, "| `{name}` | {default} | {} |", doc.replace('|', "\\|")).expect("writing to a String cannot fail");
+}
+
+fn compare(path: &str, page: &str) {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path);
+    if std::env::var_os(UPDATE).is_some() {
+        fs::write(&file, page).unwrap_or_else(|error| panic!("{path}: {error}"));
+        return;
+    }
+    let found = fs::read_to_string(&file).unwrap_or_default();
+    assert!(found == page, "{path} has drifted from the code: run `make docs`");
+}

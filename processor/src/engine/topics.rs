@@ -1,0 +1,164 @@
+//! Topics that queries write: created before the query, taken back when its statement fails.
+
+use protocol::ids::PartitionId;
+
+use super::draft::Draft;
+use super::{Engine, SqlError, SqlState};
+use crate::plan::graph::{ErrorPolicy, OutputTarget};
+use crate::ports::{PortError, TopicSpec};
+
+/// Longest name of a topic, and so of a materialized view.
+const NAME_MAX: usize = 249;
+/// Names that begin so belong to the engine.
+const RESERVED_PREFIX: &str = "tidemill.";
+
+impl Engine {
+    /// Creates the topics that the query writes and that do not exist. Answers with their names.
+    pub(super) async fn create_topics(&self, draft: &mut Draft) -> Result<Vec<String>, SqlError> {
+        let mut created = Vec::new();
+        for (spec, own) in self.topic_specs(draft)? {
+            let name = spec.name.clone();
+            match self.ports.topics.create(spec).await {
+                Ok(_) => {
+                    if own {
+                        draft.stored.owns.push(name.clone());
+                    }
+                    created.push(name);
+                }
+                // Someone else was faster; a topic that is not ours alone may be shared.
+                Err(PortError::TopicExists(_)) if !own => {}
+                Err(error) => {
+                    self.delete_topics(&created).await;
+                    return Err(error.into());
+                }
+            }
+        }
+        Ok(created)
+    }
+
+    fn topic_specs(&self, draft: &Draft) -> Result<Vec<(TopicSpec, bool)>, SqlError> {
+        let plan = &draft.planned.plan;
+        let mut specs = Vec::new();
+        match &plan.output.target {
+            OutputTarget::View { topic } => {
+                if self.ports.topics.find(topic).is_some() {
+                    return Err(
+                        SqlError::new(SqlState::DUPLICATE_TABLE, format!("topic \"{topic}\" already exists"))
+                            .with_hint("a materialized view has a topic of its own name; choose another name"),
+                    );
+                }
+                let mut configs = Vec::new();
+                if !plan.output.key.is_empty() {
+                    configs.push(("cleanup.policy".to_owned(), "compact".to_owned()));
+                }
+                let partitions = Some(
+                    draft
+                        .options
+                        .partitions
+                        .unwrap_or_else(|| self.source_partitions(draft)),
+                );
+                let owner = Some(draft.stored.id.clone());
+                specs.push((
+                    TopicSpec {
+                        name: topic.clone(),
+                        partitions,
+                        configs,
+                        owner,
+                        internal: false,
+                    },
+                    true,
+                ));
+            }
+            OutputTarget::Topic { topic } => {
+                self.refuse_internal(topic)?;
+                specs.extend(self.missing(topic, draft.options.partitions));
+            }
+            OutputTarget::Blackhole => {}
+        }
+        let dead_letters = match &plan.source.on_error {
+            ErrorPolicy::DeadLetter(topic) => Some(topic),
+            _ => None,
+        };
+        for topic in plan.late_topic.iter().chain(dead_letters) {
+            topic_name(topic)?;
+            self.refuse_internal(topic)?;
+            specs.extend(self.missing(topic, None));
+        }
+        Ok(specs)
+    }
+
+    fn source_partitions(&self, draft: &Draft) -> PartitionId {
+        let topic = self.ports.topics.find(&draft.planned.relation.topic);
+        topic
+            .and_then(|t| PartitionId::try_from(t.partitions.len()).ok())
+            .unwrap_or(1)
+    }
+
+    fn missing(&self, topic: &str, partitions: Option<PartitionId>) -> Option<(TopicSpec, bool)> {
+        if self.ports.topics.find(topic).is_some() {
+            return None;
+        }
+        let spec = TopicSpec {
+            name: topic.to_owned(),
+            partitions,
+            configs: Vec::new(),
+            owner: None,
+            internal: false,
+        };
+        Some((spec, false))
+    }
+
+    fn refuse_internal(&self, topic: &str) -> Result<(), SqlError> {
+        let owner = self
+            .catalog()
+            .running()
+            .find(|(_, q)| q.stored.owns.iter().any(|t| t == topic))
+            .map(|(o, _)| o.name.clone());
+        if let Some(owner) = owner {
+            return Err(SqlError::new(
+                SqlState::OBJECT_IN_USE,
+                format!("topic \"{topic}\" belongs to materialized view \"{owner}\", which alone may write it"),
+            ));
+        }
+        match self.ports.topics.find(topic) {
+            Some(handle) if handle.internal => Err(SqlError::new(
+                SqlState::WRONG_OBJECT_TYPE,
+                format!("topic \"{topic}\" is internal"),
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) async fn delete_topics(&self, topics: &[String]) {
+        for topic in topics {
+            if let Err(error) = self.ports.topics.delete(topic).await {
+                tracing::warn!(topic, %error, "topic of a dropped or failed query was not deleted");
+            }
+        }
+    }
+}
+
+/// Checks the name of a topic that the query is to write.
+pub(super) fn topic_name(name: &str) -> Result<(), SqlError> {
+    let invalid = |reason: String| {
+        Err(SqlError::new(
+            SqlState::INVALID_NAME,
+            format!("\"{name}\" cannot be the name of a topic: {reason}"),
+        ))
+    };
+    if name.is_empty() || name == "." || name == ".." {
+        return invalid("it names nothing".to_owned());
+    }
+    if NAME_MAX < name.len() {
+        return invalid(format!("it has more than {NAME_MAX} characters"));
+    }
+    if let Some(wrong) = name.chars().find(|c| !c.is_ascii_alphanumeric() && !"._-".contains(*c)) {
+        return invalid(format!(
+            "it contains '{wrong}'; letters, digits, '.', '_' and '-' are allowed"
+        ));
+    }
+    if name.starts_with(RESERVED_PREFIX) || name.starts_with("__") {
+        return invalid("the prefixes \"tidemill.\" and \"__\" are reserved".to_owned());
+    }
+    Ok(())
+}
