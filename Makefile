@@ -67,4 +67,4 @@ bench: bench-build setup-test ## the same load against Tidemill and a real Apach
 
 .PHONY: docs
 docs: ## the pages: links lead somewhere, commands that they name exist
-	cargo test --workspace --test tidy docs_
+	cargo test --workspace --test tidy docs

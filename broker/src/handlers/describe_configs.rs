@@ -175,6 +175,8 @@ fn entry(key: &'static Key, value: Option<Effective>, read_only: bool, form: For
     if form.types {
         entry.config_type = key.kind as i8;
     }
+    // The codec's default is an empty text; Kafka sends null where nobody asked.
+    entry.documentation = None;
     if form.documentation {
         entry.documentation = Some(StrBytes::from_string(documentation(key)));
     }

@@ -111,16 +111,7 @@ pub fn measure(api_key: ApiKey, version: i16, body: &[u8], limits: &DecodeLimits
         return Err(GuardError::NoSchema { api_key, version });
     };
     let mut walk = Walk::new(body, version, api_key.is_flexible(version), limits);
-    walk.whole(schema.body, ignores_bytes_behind(api_key))
-        .map_err(|fault| fault.at(api_key, version))
-}
-
-/// Whether bytes behind the body are ignored, as Kafka ignores them everywhere.
-///
-/// We refuse them, because a length that lies is the mark of a broken client; but librdkafka 2.12 ends a Metadata
-/// request for all topics (version 13) with three bytes too many.
-pub(crate) const fn ignores_bytes_behind(api_key: ApiKey) -> bool {
-    matches!(api_key, ApiKey::Metadata)
+    walk.whole(schema.body).map_err(|fault| fault.at(api_key, version))
 }
 
 /// Lowest and highest version that [`check`] has a schema for.

@@ -1,7 +1,5 @@
 //! Every bound of the SQL port, set low enough to be met.
 
-use std::time::Duration;
-
 use serde_json::json;
 use tests::broker::TestBroker;
 use tests::http::Http;
@@ -85,45 +83,7 @@ fn deep_and_wide_statements_are_too_complex() {
     assert_eq!(http.rows(&fair)[0][0], json!(201));
 }
 
-/// A parser that tries every word again as a name takes twice as long with every level: what is wrong far inside has to
-/// be found out within the time of a request all the same.
-#[test]
-fn nesting_costs_no_more_than_it_is_long() {
-    let broker = TestBroker::start();
-    let config = ureq::Agent::config_builder()
-        .http_status_as_error(false)
-        .timeout_global(Some(PARSE_MAX))
-        .build();
-    let agent: ureq::Agent = config.into();
-    for (open, depth) in [
-        ("CASE WHEN true THEN ", 50),
-        ("CAST(", 50),
-        ("NOT ", 50),
-        ("EXTRACT(year FROM ", 50),
-        ("SUBSTRING(", 50),
-        ("POSITION(", 50),
-        ("FLOOR(", 50),
-        ("TRIM(", 50),
-        ("INTERVAL ", 50),
-        ("ARRAY[", 50),
-        ("EXISTS(SELECT ", 25),
-        ("(", 50),
-        ("- ", 50),
-        ("f(", 50),
-        ("1 IN (", 50),
-    ] {
-        let body = json!({ "statement": format!("SELECT {}", open.repeat(depth)) }).to_string();
-        let request = agent
-            .post(format!("{}/v1/sql", broker.http_url()))
-            .content_type("application/json");
-        let answer = request.send(body.as_bytes());
-        let status = answer.map(|response| response.status().as_u16());
-        assert!(matches!(status, Ok(400..=499)), "{open} {depth} times: {status:?}");
-    }
-}
-
 /// Far more than parsing takes, far less than a power of two takes.
-const PARSE_MAX: Duration = Duration::from_secs(20);
 
 #[test]
 fn a_select_beyond_its_memory_fails_alone() {
