@@ -83,8 +83,6 @@ fn deep_and_wide_statements_are_too_complex() {
     assert_eq!(http.rows(&fair)[0][0], json!(201));
 }
 
-/// Far more than parsing takes, far less than a power of two takes.
-
 #[test]
 fn a_select_beyond_its_memory_fails_alone() {
     let mut bed = Bed::start_with(&[("sql.select_memory", "1MiB")]);
