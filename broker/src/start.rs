@@ -20,7 +20,7 @@ use crate::cluster::{Controller, Image, ImageApplier};
 use crate::config::{BrokerConfig, HostPort};
 use crate::env::Env;
 use crate::groups::Groups;
-use crate::http::{HttpServer, Readiness};
+use crate::http::{self, Recovered, Served};
 use crate::network::Listener;
 use crate::network::listener::RunningListener;
 use crate::partitions::Partitions;
@@ -34,8 +34,6 @@ use crate::transactions::Transactions;
 const ENGINE_STOP_TIMEOUT: Duration = Duration::from_secs(2);
 /// Time of HTTP requests to end at a stop.
 const HTTP_STOP_TIMEOUT: Duration = Duration::from_millis(500);
-/// Steps before `/readyz` says yes.
-const RECOVERY: &str = "recovery";
 
 /// A running broker.
 pub struct Broker {
@@ -105,10 +103,17 @@ impl Broker {
         let http = tokio::net::TcpListener::bind(http_listen)
             .await
             .map_err(|reason| listen_error("http.listen", &config.http.listen, reason))?;
-        let opened = open_data(&config, &env, &metrics).await?;
-        let background = CancellationToken::new();
-        let stopping = CancellationToken::new();
+        let http_address = http
+            .local_addr()
+            .map_err(|reason| listen_error("http.listen", &config.http.listen, reason))?;
+        let (background, stopping) = (CancellationToken::new(), CancellationToken::new());
+        let stop_unless_started = stopping.clone().drop_guard();
+        let recovered = Recovered::default();
+        let body_bytes_max = config.http.max_body_bytes;
+        let http = http::serve(http, body_bytes_max, Arc::clone(&recovered), stopping.clone());
+        let http = env.spawn("http", http);
 
+        let opened = open_data(&config, &env, &metrics).await?;
         let manager = Arc::clone(&opened.manager);
         let services = services(config, env, metrics, opened, &background);
         services.groups.start();
@@ -123,30 +128,21 @@ impl Broker {
         // Queries have put their pins on what they still need; only now may anything be deleted.
         services.partitions.start_upkeep(interval, background.clone());
 
-        let readiness = Arc::new(Readiness::new(&[RECOVERY]));
-        let http_address = http
-            .local_addr()
-            .map_err(|reason| listen_error("http.listen", &services.config.http.listen, reason))?;
-        let server = HttpServer::new(
-            http,
-            Arc::clone(&services),
-            Arc::clone(&engine),
-            Arc::clone(&readiness),
-            stopping.clone(),
-        );
         let kafka_address = kafka.address();
         let broker = Self {
-            http: services.env.spawn("http", server.run()),
+            http,
             listener: kafka.serve(Arc::clone(&services), stopping.clone()),
-            services,
+            services: Arc::clone(&services),
             manager,
-            engine,
+            engine: Arc::clone(&engine),
             kafka_address,
             http_address,
             stopping,
             background,
         };
-        readiness.done(RECOVERY);
+        stop_unless_started.disarm();
+        // Set here and nowhere else, so it is empty.
+        let _ = recovered.set(Served { services, engine });
         info!(kafka = %broker.kafka_address, http = %broker.http_address, "the broker serves");
         Ok(broker)
     }

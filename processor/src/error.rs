@@ -70,6 +70,8 @@ impl SqlState {
     pub const QUERY_CANCELED: Self = Self("57014");
     /// admin_shutdown
     pub const ADMIN_SHUTDOWN: Self = Self("57P01");
+    /// cannot_connect_now
+    pub const CANNOT_CONNECT_NOW: Self = Self("57P03");
     /// io_error
     pub const IO_ERROR: Self = Self("58030");
     /// internal_error

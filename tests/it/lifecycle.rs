@@ -102,6 +102,52 @@ fn a_restart_keeps_topics_ids_settings_records_and_the_cluster_id() {
     );
 }
 
+/// The identity file as a pipe holds up the recovery, which opens it, until somebody opens the other end.
+#[test]
+fn while_it_recovers_it_is_alive_and_not_ready() {
+    let mut broker = TestBroker::start();
+    broker.discard_data();
+    assert_eq!(broker.terminate().code(), Some(0));
+    let identity = broker.data_dir().join("meta.properties");
+    std::fs::remove_file(&identity).expect("the file is there");
+    let made = Command::new("mkfifo")
+        .arg(&identity)
+        .status()
+        .expect("mkfifo can be run");
+    assert!(made.success());
+
+    let http = Http::of(&broker);
+    broker.start_without_waiting();
+    wait::until("the HTTP port to answer", || {
+        http.try_get("/livez").is_ok_and(|answer| answer.status == 200)
+    });
+    let ready = http.get("/readyz");
+    assert_eq!(
+        (ready.status, ready.json()["ready"].as_bool()),
+        (503, Some(false)),
+        "{}",
+        ready.body
+    );
+    assert!(ready.body.contains("recovers"), "{}", ready.body);
+    assert_eq!(http.get("/metrics").status, 503);
+    let refused = http.try_sql("SELECT 1");
+    assert_eq!(
+        (refused.status, refused.error_code().as_str()),
+        (503, "57P03"),
+        "{}",
+        refused.body
+    );
+
+    drop(
+        std::fs::OpenOptions::new()
+            .write(true)
+            .open(&identity)
+            .expect("the broker reads it"),
+    );
+    assert_eq!(broker.wait_for_exit().code(), Some(1), "a pipe is no identity");
+    assert!(broker.messages().contains("meta.properties"), "{}", broker.messages());
+}
+
 #[test]
 fn two_servers_do_not_share_a_data_folder() {
     let broker = TestBroker::start();

@@ -61,6 +61,9 @@ fn busy() -> Bed {
             .any(|series| series.starts_with("tidemill_connections_rejected_total"))
     });
     drop(kept);
+    tests::wait::until("the connections to be closed", || {
+        bed.http.metrics().get("tidemill_connections") == Some(&1.0)
+    });
     bed.rows_until("out", "a closed window", |rows| !rows.is_empty());
     bed
 }

@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -194,17 +194,17 @@ impl TestBroker {
         command
     }
 
+    /// Starts again on the same data folder and the same addresses, and does not wait until the server is ready.
+    ///
+    /// # Panics
+    /// When the server still runs.
+    pub fn start_without_waiting(&mut self) {
+        assert!(self.child.is_none(), "stop or kill the server first");
+        drop(self.launch());
+    }
+
     fn spawn(&mut self) {
-        let mut child = self
-            .command()
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the binary can be run");
-        collect(child.stderr.take().expect("stderr is piped"), Arc::clone(&self.stderr));
-        let stdout = child.stdout.take().expect("stdout is piped");
-        self.child = Some(child);
+        let stdout = self.launch();
         match read_addresses(stdout) {
             Ok((kafka, http)) => (self.kafka, self.http) = (kafka, http),
             Err(said) => {
@@ -215,6 +215,20 @@ impl TestBroker {
                 );
             }
         }
+    }
+
+    fn launch(&mut self) -> ChildStdout {
+        let mut child = self
+            .command()
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary can be run");
+        collect(child.stderr.take().expect("stderr is piped"), Arc::clone(&self.stderr));
+        let stdout = child.stdout.take().expect("stdout is piped");
+        self.child = Some(child);
+        stdout
     }
 }
 

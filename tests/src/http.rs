@@ -59,18 +59,18 @@ impl Http {
     /// When the server does not answer.
     #[must_use]
     pub fn get(&self, path: &str) -> Answer {
-        let url = format!("{}{path}", self.url);
-        let mut response = self
-            .agent
-            .get(&url)
-            .call()
-            .unwrap_or_else(|error| panic!("GET {path}: {error}"));
+        self.try_get(path).unwrap_or_else(|error| panic!("GET {path}: {error}"))
+    }
+
+    /// GET of a path from a server that may not listen yet.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub fn try_get(&self, path: &str) -> Result<Answer, ureq::Error> {
+        let mut response = self.agent.get(format!("{}{path}", self.url)).call()?;
         let status = response.status().as_u16();
-        let body = response.body_mut().with_config().limit(u64::MAX).read_to_string();
-        Answer {
-            status,
-            body: body.unwrap_or_else(|error| panic!("GET {path}: {error}")),
-        }
+        let body = response.body_mut().with_config().limit(u64::MAX).read_to_string()?;
+        Ok(Answer { status, body })
     }
 
     /// Runs one SQL statement and gives the answer, whatever its status.

@@ -85,9 +85,10 @@ fn status_of(code: SqlState) -> StatusCode {
         SqlState::PROGRAM_LIMIT => StatusCode::PAYLOAD_TOO_LARGE,
         SqlState::FEATURE_NOT_SUPPORTED => StatusCode::NOT_IMPLEMENTED,
         SqlState::QUERY_CANCELED => StatusCode::REQUEST_TIMEOUT,
-        SqlState::OUT_OF_MEMORY | SqlState::CONFIGURATION_LIMIT | SqlState::ADMIN_SHUTDOWN => {
-            StatusCode::SERVICE_UNAVAILABLE
-        }
+        SqlState::OUT_OF_MEMORY
+        | SqlState::CONFIGURATION_LIMIT
+        | SqlState::ADMIN_SHUTDOWN
+        | SqlState::CANNOT_CONNECT_NOW => StatusCode::SERVICE_UNAVAILABLE,
         SqlState::INTERNAL | SqlState::IO_ERROR | SqlState::DATA_CORRUPTED => StatusCode::INTERNAL_SERVER_ERROR,
         _ => StatusCode::BAD_REQUEST,
     }

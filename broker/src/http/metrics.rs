@@ -5,14 +5,16 @@ use axum::http::header;
 use axum::response::IntoResponse;
 
 use super::HttpState;
+use super::error::HttpError;
 use crate::streams::EngineFigures;
 use crate::telemetry::scrape;
 
 const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// One scrape.
-pub(super) async fn metrics(State(state): State<HttpState>) -> impl IntoResponse {
-    let queries = EngineFigures::new(&state.engine, &state.services.env);
-    let text = scrape(&state.services, Some(&queries)).await;
-    ([(header::CONTENT_TYPE, TEXT_FORMAT)], text)
+pub(super) async fn metrics(State(state): State<HttpState>) -> Result<impl IntoResponse, HttpError> {
+    let served = state.served()?;
+    let queries = EngineFigures::new(&served.engine, &served.services.env);
+    let text = scrape(&served.services, Some(&queries)).await;
+    Ok(([(header::CONTENT_TYPE, TEXT_FORMAT)], text))
 }

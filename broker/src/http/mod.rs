@@ -7,72 +7,66 @@ mod openapi;
 mod rows;
 mod sql;
 
-use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post};
 use processor::engine::Engine;
+use processor::error::{SqlError, SqlState};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::services::Services;
 
-pub use health::Readiness;
+/// What a recovered broker serves with; empty until then.
+pub type Recovered = Arc<OnceLock<Served>>;
+
+/// The services behind the port.
+pub struct Served {
+    /// The broker's.
+    pub services: Arc<Services>,
+    /// The stream processor.
+    pub engine: Arc<Engine>,
+}
 
 /// What the handlers share.
 #[derive(Clone)]
 pub(crate) struct HttpState {
-    services: Arc<Services>,
-    engine: Arc<Engine>,
-    readiness: Arc<Readiness>,
+    recovered: Recovered,
     closing: CancellationToken,
 }
 
-/// The HTTP server of a broker.
-pub struct HttpServer {
-    listener: TcpListener,
-    state: HttpState,
-}
-
-impl HttpServer {
-    /// A server that will answer on `listener`.
-    pub fn new(
-        listener: TcpListener,
-        services: Arc<Services>,
-        engine: Arc<Engine>,
-        readiness: Arc<Readiness>,
-        closing: CancellationToken,
-    ) -> HttpServer {
-        HttpServer {
-            listener,
-            state: HttpState {
-                services,
-                engine,
-                readiness,
-                closing,
-            },
-        }
-    }
-
-    /// The address that is really listened on.
-    pub fn local_addr(&self) -> std::io::Result<SocketAddr> {
-        self.listener.local_addr()
-    }
-
-    /// Serves until `closing` fires; requests that are under way may finish, but a running SELECT is cancelled.
-    pub async fn run(self) {
-        let closing = self.state.closing.clone();
-        let served = axum::serve(self.listener, router(self.state)).with_graceful_shutdown(closing.cancelled_owned());
-        if let Err(error) = served.await {
-            tracing::error!(%error, "the HTTP listener failed");
-        }
+impl HttpState {
+    /// The services; an error while the broker still recovers.
+    fn served(&self) -> Result<&Served, SqlError> {
+        self.recovered.get().ok_or_else(|| {
+            SqlError::new(
+                SqlState::CANNOT_CONNECT_NOW,
+                "the broker is starting: it recovers its logs",
+            )
+            .with_hint("/readyz tells when it serves")
+        })
     }
 }
 
-fn router(state: HttpState) -> Router {
-    let body_limit = DefaultBodyLimit::max(state.services.config.http.max_body_bytes);
+/// Serves until `closing` fires; requests that are under way may finish, but a running SELECT is cancelled. Until
+/// `recovered` is set there is nothing but `/livez`, `/readyz` and the description; the rest is answered with 503.
+pub async fn serve(listener: TcpListener, body_bytes_max: usize, recovered: Recovered, closing: CancellationToken) {
+    let router = router(
+        HttpState {
+            recovered,
+            closing: closing.clone(),
+        },
+        body_bytes_max,
+    );
+    let served = axum::serve(listener, router).with_graceful_shutdown(closing.cancelled_owned());
+    if let Err(error) = served.await {
+        tracing::error!(%error, "the HTTP listener failed");
+    }
+}
+
+fn router(state: HttpState, body_bytes_max: usize) -> Router {
     Router::new()
         .route("/livez", get(health::livez))
         .route("/readyz", get(health::readyz))
@@ -81,6 +75,6 @@ fn router(state: HttpState) -> Router {
         .route("/v1/openapi.json", get(openapi::openapi))
         .fallback(error::not_found)
         .method_not_allowed_fallback(error::method_not_allowed)
-        .layer(body_limit)
+        .layer(DefaultBodyLimit::max(body_bytes_max))
         .with_state(state)
 }

@@ -5,11 +5,12 @@ use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use processor::engine::StatementResult;
+use processor::engine::{Engine, StatementResult};
 use processor::error::{SqlError, SqlState};
 use processor::sql::{Parameter, SessionSettings};
 use serde::Deserialize;
 use serde_json::Value;
+use tokio_util::sync::CancellationToken;
 
 use super::HttpState;
 use super::error::HttpError;
@@ -32,6 +33,7 @@ pub(super) async fn sql(
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, HttpError> {
+    let served = state.served()?;
     let form = accepted_form(&headers)?;
     let body =
         body.map_err(|rejection| HttpError::new(rejection.status(), SqlState::PROGRAM_LIMIT, rejection.body_text()))?;
@@ -44,17 +46,17 @@ pub(super) async fn sql(
         .collect::<Result<Vec<_>, _>>()?;
     let session = SessionSettings::new();
     for (name, value) in request.settings {
-        set(&state, &session, &name, &value).await?;
+        set(&served.engine, &state.closing, &session, &name, &value).await?;
     }
     let running = state.closing.child_token();
-    match state
+    match served
         .engine
         .execute(&request.statement, &parameters, &session, running)
         .await?
     {
         StatementResult::Command { tag } => Ok(command(form, &tag)),
         StatementResult::Rows { schema, stream, tag } => {
-            let limit = state.services.config.http.max_result_bytes;
+            let limit = served.services.config.http.max_result_bytes;
             rows::respond(form, ResultRows { schema, stream, tag }, limit).await
         }
     }
@@ -97,16 +99,21 @@ fn parameter(value: Value) -> Result<Parameter, SqlError> {
 }
 
 /// A setting of the request is a SET before the statement.
-async fn set(state: &HttpState, session: &SessionSettings, name: &str, value: &Value) -> Result<(), SqlError> {
+async fn set(
+    engine: &Engine,
+    closing: &CancellationToken,
+    session: &SessionSettings,
+    name: &str,
+    value: &Value,
+) -> Result<(), SqlError> {
     let Value::String(value) = value else {
         return Err(SqlError::invalid_value(format!(
             "setting \"{name}\" must be given as text"
         )));
     };
     let statement = format!("SET {} = '{}'", quoted(name), value.replace('\'', "''"));
-    state
-        .engine
-        .execute(&statement, &[], session, state.closing.child_token())
+    engine
+        .execute(&statement, &[], session, closing.child_token())
         .await
         .map(drop)
 }

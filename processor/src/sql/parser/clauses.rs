@@ -54,8 +54,8 @@ fn split(source: Source<'_>) -> (Source<'_>, Source<'_>) {
             Token::RParen | Token::RBracket => depth = depth.saturating_sub(1),
             _ if depth == 0 && begins_clause(&source.tokens[at..]) => {
                 let query = Source {
-                    sql: source.sql,
                     tokens: &source.tokens[..at],
+                    ..source
                 };
                 return (query, source.from(at));
             }

@@ -30,6 +30,13 @@ const TOKENS_MAX: usize = 200_000;
 /// Nesting of expressions and subqueries.
 const DEPTH_MAX: usize = 60;
 
+/// Expressions that a parse may begin for every token, those that it begins again after a wrong guess included: see
+/// [`TidemillDialect`]. A statement without wrong guesses begins fewer than one.
+const STEPS_PER_TOKEN: usize = 8;
+
+/// What a short statement may begin on top.
+const STEPS_MIN: usize = 20_000;
+
 /// Parses one statement of at most `bytes_max` bytes. A `;` may end it.
 pub fn parse(sql: &str, bytes_max: usize) -> Result<Statement, SqlError> {
     if bytes_max < sql.len() {
@@ -66,8 +73,21 @@ pub fn parse(sql: &str, bytes_max: usize) -> Result<Statement, SqlError> {
             SqlError::syntax("only one statement can be given at a time").at(char_position(sql, second.span.start))
         );
     }
-    let source = Source { sql, tokens: &tokens };
-    source.statement()
+    let dialect = TidemillDialect::with_steps(STEPS_MIN + STEPS_PER_TOKEN * tokens.len());
+    let source = Source {
+        sql,
+        tokens: &tokens,
+        dialect: &dialect,
+    };
+    let parsed = source.statement();
+    if dialect.is_exhausted() {
+        return Err(SqlError::new(
+            SqlState::TOO_COMPLEX,
+            "the statement has a mistake so deep in nested expressions that its place cannot be told",
+        )
+        .with_hint("try its innermost expression alone"));
+    }
+    parsed
 }
 
 /// Splits a script into its statements, without their semicolons. Comments and empty statements are left out.
@@ -86,7 +106,7 @@ pub fn split(script: &str) -> Result<Vec<String>, SqlError> {
 
 /// The tokens of a text without white space and comments.
 fn tokenize(sql: &str) -> Result<Vec<TokenWithSpan>, SqlError> {
-    let mut tokens = Tokenizer::new(&TidemillDialect, sql)
+    let mut tokens = Tokenizer::new(&TidemillDialect::with_steps(0), sql)
         .tokenize_with_location()
         .map_err(|e| SqlError::syntax(decapitalize(&e.message)).at(char_position(sql, e.location)))?;
     tokens.retain(|t| !matches!(t.token, Token::Whitespace(_)));
@@ -98,6 +118,7 @@ fn tokenize(sql: &str) -> Result<Vec<TokenWithSpan>, SqlError> {
 struct Source<'a> {
     sql: &'a str,
     tokens: &'a [TokenWithSpan],
+    dialect: &'a TidemillDialect,
 }
 
 /// sqlparser's parser over a run of tokens, with helpers for words that are no keywords of its own.
@@ -111,7 +132,7 @@ struct Cursor<'a> {
 impl<'a> Source<'a> {
     fn cursor(self) -> Cursor<'a> {
         let end = self.tokens.last().map_or(Location::new(1, 1), |t| t.span.end);
-        let parser = Parser::new(&TidemillDialect)
+        let parser = Parser::new(self.dialect)
             .with_recursion_limit(DEPTH_MAX)
             .with_tokens_with_locations(self.tokens.to_vec());
         Cursor {
@@ -123,8 +144,8 @@ impl<'a> Source<'a> {
 
     fn from(self, index: usize) -> Self {
         Self {
-            sql: self.sql,
             tokens: self.tokens.get(index..).unwrap_or_default(),
+            ..self
         }
     }
 

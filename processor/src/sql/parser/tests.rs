@@ -207,3 +207,70 @@ fn scripts_are_split_outside_of_texts_and_comments() {
     );
     assert!(split("SELECT 'open").is_err());
 }
+
+/// A parser that tries every word again as a name takes twice as long with every level: what is wrong far inside has to be
+/// found out in steps that the statement's length bounds. (Without the bound this test does not end.)
+#[test]
+fn a_mistake_deep_inside_costs_no_power_of_two() {
+    for open in [
+        "CASE WHEN true THEN ",
+        "CASE ",
+        "CAST(",
+        "TRY_CAST(",
+        "NOT ",
+        "EXTRACT(year FROM ",
+        "SUBSTRING(",
+        "POSITION(",
+        "POSITION('a' IN ",
+        "OVERLAY(",
+        "FLOOR(",
+        "CEIL(",
+        "TRIM(",
+        "INTERVAL ",
+        "ARRAY[",
+        "ARRAY(SELECT ",
+        "EXISTS(SELECT ",
+        "STRUCT(",
+        "MAP {",
+        "CONVERT(",
+        "(",
+        "((SELECT ",
+        "{d ",
+        "{fn f(",
+        "[",
+        "- ",
+        "f(",
+        "a -> ",
+        "(a, b) -> ",
+        "1 IN (",
+        "1 IN (SELECT ",
+        "1 BETWEEN ",
+        "1 = ANY (",
+        "1 = ANY (SELECT ",
+        "1 ::",
+        "sum(1) FILTER (WHERE ",
+        "sum(1) OVER (ORDER BY ",
+        "* FROM (SELECT ",
+        "* FROM ((SELECT ",
+        "* FROM (((SELECT ",
+        "* FROM ((((",
+        "1 FROM ((a JOIN ((SELECT ",
+        "* FROM ((a JOIN ((SELECT ",
+        "1 FROM TABLE(",
+        "1 FROM UNNEST(",
+        "1 FROM LATERAL (SELECT ",
+        "1 FROM a JOIN (SELECT ",
+        "1 FROM a, (",
+        "1 GROUP BY CUBE (",
+        "1 GROUP BY GROUPING SETS ((",
+        "1 WHERE (",
+        "1 UNION (SELECT ",
+        "1 UNION ((SELECT ",
+    ] {
+        for depth in [10, 25, 58] {
+            let sql = format!("SELECT {} )", open.repeat(depth));
+
+            assert!(parse(&sql, 1 << 20).is_err(), "{sql}");
+        }
+    }
+}
