@@ -11,7 +11,10 @@ work=$(mktemp -d "${TMPDIR:-/tmp}/tidemill-stream.XXXXXX")
 pid=
 
 stop_all() {
-  [ -z "$pid" ] || kill "$pid" 2>/dev/null || true
+  if [ -n "$pid" ]; then
+    kill "$pid" 2>/dev/null || true
+    wait "$pid" || true
+  fi
   rm -rf "$work"
 }
 trap stop_all EXIT
@@ -23,7 +26,8 @@ until grep -q '^ready' "$work/out"; do kill -0 "$pid" || { cat "$work/err" >&2; 
 kafka=$(sed -n 's/^kafka=//p' "$work/out")
 http=http://$(sed -n 's/^http=//p' "$work/out")
 
-sql() { "$binary" sql --server "$http" -o csv -c "$1"; }
+# The rows; what a statement without rows says is shown only when it fails.
+sql() { "$binary" sql --server "$http" -o csv -c "$1" 2>"$work/said" || { cat "$work/said" >&2; return 1; }; }
 ticks() { awk '{ sub(/.*\) /, ""); print $12 + $13 }' "/proc/$pid/stat"; }
 
 "$binary" topic -b "$kafka" create --partitions 2 bids

@@ -3,11 +3,15 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// The repository's root.
+/// The repository's root, as cargo says when it runs a test. A path fixed at compile time would be wrong for a second
+/// checkout that shares the target directory.
+///
+/// # Panics
+/// When cargo did not start the test.
 #[must_use]
 pub fn repository() -> PathBuf {
-    let crate_dir = Path::new(env!("CARGO_MANIFEST_DIR"));
-    crate_dir
+    let crate_dir = std::env::var_os("CARGO_MANIFEST_DIR").expect("tests are run by cargo");
+    Path::new(&crate_dir)
         .parent()
         .expect("the tests crate is a folder of the repository")
         .to_path_buf()

@@ -4,7 +4,7 @@ use super::Setup;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_statement_of_the_reference_runs() {
-    let page = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/sql.md"));
+    let page = include_str!("../../../../docs/sql.md");
     let setup = Setup::new().await;
     setup.world.topic("website_clicks", 2);
     setup.world.topic("purchases", 1);
