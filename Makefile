@@ -65,10 +65,11 @@ bench-build: setup-build ## the binaries that benchmarks measure, at $CARGO_TARG
 	install -D -t $(CARGO_TARGET_DIR)/bench $(TIDEMILL) $(CARGO_TARGET_DIR)/debug/bids
 
 .PHONY: bench
-bench: bench-build setup-test ## the same load against Tidemill and a real Apache Kafka as ratios, and the stream processor
-	benches/broker.sh $(ARGS)
-	benches/stream.sh $(ARGS)
+bench: bench-build setup-test ## the load of benches/README.md against Tidemill and Apache Kafka; RECORDS=300000 EVENTS=3000000
+	benches/broker.sh $(RECORDS)
+	benches/stream.sh $(EVENTS)
 
 .PHONY: docs
-docs: ## the pages: links lead somewhere, commands that they name exist
+docs: ## writes the generated pages; then links lead somewhere, and commands that pages name exist
+	TIDEMILL_UPDATE_DOCS=1 cargo test --workspace --lib pages::
 	cargo test --workspace --test tidy docs

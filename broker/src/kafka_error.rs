@@ -93,7 +93,7 @@ pub(crate) fn leader_epoch(mismatch: LeaderEpochMismatch) -> ErrorCode {
 pub(crate) fn controller(error: &ControllerError) -> ErrorCode {
     match error {
         ControllerError::Refused(error) => change(error),
-        ControllerError::Store(_) | ControllerError::Apply(_) => ErrorCode::KafkaStorageError,
+        ControllerError::Store(_) => ErrorCode::KafkaStorageError,
         ControllerError::Stopping => ErrorCode::NotController,
     }
 }

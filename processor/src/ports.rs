@@ -62,8 +62,13 @@ pub struct TopicSpec {
 /// Topics of this broker.
 #[async_trait]
 pub trait Topics: Send + Sync {
-    /// The topic of that name, if it exists.
-    fn find(&self, name: &str) -> Option<TopicHandle>;
+    /// The topic of that name with all of its logs open: [`PortError::UnknownTopic`] where there is none,
+    /// [`PortError::Storage`] where one of its logs is offline.
+    fn open(&self, name: &str) -> Result<TopicHandle, PortError>;
+    /// The topic of that name, if it exists and all of its logs are open.
+    fn find(&self, name: &str) -> Option<TopicHandle> {
+        self.open(name).ok()
+    }
     /// All topics, sorted by name.
     fn list(&self) -> Vec<TopicHandle>;
     /// Creates a topic and returns it with its logs open.

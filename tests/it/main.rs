@@ -15,6 +15,7 @@ mod groups;
 mod lifecycle;
 mod metadata;
 mod metrics;
+mod offline;
 mod producing;
 mod recovery;
 mod sql;

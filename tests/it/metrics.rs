@@ -7,6 +7,7 @@ use std::process::{Command, Output, Stdio};
 
 use kafka_protocol::messages::OffsetCommitRequest;
 use kafka_protocol::messages::offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
+use tests::broker::TestBroker;
 use tests::client::Connection;
 use tests::paths;
 use tests::requests::{self, Topic};
@@ -323,6 +324,62 @@ fn prometheus_and_compose_accept_their_files() {
     let dashboard = std::fs::read_to_string(paths::repository().join(PLACES[0])).expect("the dashboard");
     let dashboard: serde_json::Value = serde_json::from_str(&dashboard).expect("JSON");
     assert!(dashboard["panels"].as_array().is_some_and(|panels| panels.len() > 3));
+}
+
+/// What the Dockerfile's first stage does before it copies the sources: it has to do with the files that it copied.
+#[test]
+fn the_images_first_steps_need_no_more_than_they_copy() {
+    let (repository, dir) = (paths::repository(), tempfile::tempdir().expect("a folder"));
+    let dockerfile = std::fs::read_to_string(repository.join("docker/Dockerfile")).expect("the Dockerfile");
+    let mut ran = 0;
+    for line in dockerfile.lines().take_while(|line| *line != "COPY . .") {
+        if let Some(copied) = line.strip_prefix("COPY ") {
+            let (from, to) = copied.split_once(' ').expect("from and to");
+            let to = dir.path().join(if to == "./" { from } else { to });
+            let copy = Command::new("cp")
+                .arg("-rT")
+                .arg(repository.join(from))
+                .arg(to)
+                .output();
+            assert_succeeded(line, &copy.expect("cp"));
+        } else if let Some(command) = line.strip_prefix("RUN ") {
+            let output = Command::new("bash")
+                .arg("-c")
+                .arg(command)
+                .current_dir(dir.path())
+                .output();
+            assert_succeeded(line, &output.expect("bash"));
+            ran += 1;
+        }
+    }
+    assert_eq!(
+        ran, 1,
+        "the set-up script comes first, so that its layer outlives changes of the sources"
+    );
+    let user = dockerfile.lines().rfind(|line| line.starts_with("USER "));
+    assert_eq!(user, Some("USER 10001:10001"), "the image does not run as root");
+}
+
+/// The container's health check, at a server's own port.
+#[test]
+fn the_images_health_check_knows_a_server_that_serves() {
+    let dockerfile = paths::repository().join("docker/Dockerfile");
+    let dockerfile = std::fs::read_to_string(dockerfile).expect("the Dockerfile");
+    let check = dockerfile
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("CMD [\"bash\""));
+    let check: Vec<String> =
+        serde_json::from_str(&format!("[\"bash\"{}", check.expect("a health check"))).expect("JSON");
+    let mut broker = TestBroker::start();
+    let address = broker.http_url().trim_start_matches("http://").replace(':', "/");
+    let run = || {
+        let mut command = Command::new(&check[0]);
+        command.args(check[1..].iter().map(|part| part.replace("127.0.0.1/8080", &address)));
+        command.output().expect("bash")
+    };
+    assert_succeeded("the check of a running server", &run());
+    broker.terminate();
+    assert!(!run().status.success(), "nobody serves any more");
 }
 
 /// The image's build step as the Dockerfile runs it, in the profile that is built already.

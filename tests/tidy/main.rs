@@ -1,5 +1,5 @@
 //! What a reader would otherwise have to watch: the edges between the crates, the sizes of files, the first lines of
-//! each, words that do not belong into the repository, and generated pages that have drifted.
+//! each, words that do not belong into the repository, and pages that name what there is not.
 
 mod docs;
 mod edges;

@@ -39,9 +39,6 @@ pub enum ControllerError {
     /// The metadata log cannot be written; the change may or may not be there after a restart.
     #[error("the metadata log cannot be written: {0}")]
     Store(Arc<StoreError>),
-    /// The change is durable, but this node could not follow it.
-    #[error("the change is recorded, but this node could not follow it: {0}")]
-    Apply(String),
     /// The broker is stopping.
     #[error("the broker is stopping")]
     Stopping,
@@ -300,12 +297,15 @@ impl Controller {
             .map_err(|error| ControllerError::Store(Arc::new(error)))?;
         let applier = Arc::clone(&self.applier);
         let next = Arc::clone(image);
-        let applied = self
-            .env
-            .spawn_blocking(move || applier.apply(&next))
-            .await
-            .unwrap_or_else(|_| Err("the node stopped meanwhile".to_owned()));
+        let applied = self.env.spawn_blocking(move || applier.apply(&next)).await;
         self.images.send_replace(Arc::clone(image));
-        applied.map_err(ControllerError::Apply)
+        // The change is made and stays made. A partition that is offline says so to whoever uses it; the next commands
+        // have nothing to do with it.
+        match applied {
+            Ok(Ok(())) => {}
+            Ok(Err(reason)) => tracing::warn!(reason, "a partition is offline"),
+            Err(_) => tracing::warn!("the node stops while a change of the metadata is applied"),
+        }
+        Ok(())
     }
 }

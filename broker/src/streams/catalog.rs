@@ -48,6 +48,6 @@ pub(super) fn port_error(error: ControllerError) -> PortError {
     match error {
         ControllerError::Refused(refusal) => PortError::Invalid(refusal.to_string()),
         ControllerError::Stopping => PortError::ShuttingDown,
-        error @ (ControllerError::Store(_) | ControllerError::Apply(_)) => PortError::Storage(error.to_string()),
+        error @ ControllerError::Store(_) => PortError::Storage(error.to_string()),
     }
 }

@@ -30,17 +30,17 @@ impl BrokerTopics {
     }
 
     /// A topic of which every log is open; one with an offline partition cannot be read as a whole.
-    fn handle(&self, topic: &Topic) -> Option<TopicHandle> {
+    fn handle(&self, topic: &Topic) -> Result<TopicHandle, PortError> {
         let now = self.env.now_ms();
-        let logs: Option<Vec<Arc<Log>>> = topic
+        let logs: Result<Vec<Arc<Log>>, PortError> = topic
             .topic_partitions()
             .map(|partition| {
-                Some(Arc::clone(
-                    &self.partitions.partition(topic, partition.partition, now).ok()?.log,
-                ))
+                let open = self.partitions.partition(topic, partition.partition, now);
+                let open = open.map_err(|error| PortError::Storage(format!("{partition}: {error}")))?;
+                Ok(Arc::clone(&open.log))
             })
             .collect();
-        Some(TopicHandle {
+        Ok(TopicHandle {
             name: Arc::clone(&topic.name),
             id: topic.id,
             partitions: logs?,
@@ -51,14 +51,14 @@ impl BrokerTopics {
 
 #[async_trait]
 impl Topics for BrokerTopics {
-    fn find(&self, name: &str) -> Option<TopicHandle> {
-        let topic = self.partitions.topic(name).ok()?;
-        self.handle(&topic)
+    fn open(&self, name: &str) -> Result<TopicHandle, PortError> {
+        let topic = self.partitions.topic(name);
+        self.handle(&*topic.map_err(|_| PortError::UnknownTopic(name.to_owned()))?)
     }
 
     fn list(&self) -> Vec<TopicHandle> {
         let directory = self.partitions.directory();
-        let mut topics: Vec<TopicHandle> = directory.topics().filter_map(|topic| self.handle(topic)).collect();
+        let mut topics: Vec<TopicHandle> = directory.topics().filter_map(|topic| self.handle(topic).ok()).collect();
         topics.sort_by(|one, other| one.name.cmp(&other.name));
         topics
     }
@@ -72,8 +72,7 @@ impl Topics for BrokerTopics {
         for outcome in created {
             outcome.map_err(|error| topic_error(&name, error))?;
         }
-        self.find(&name)
-            .ok_or_else(|| PortError::Storage(format!("the logs of topic {name} could not be opened")))
+        self.open(&name)
     }
 
     async fn delete(&self, name: &str) -> Result<(), PortError> {

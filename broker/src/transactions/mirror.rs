@@ -9,6 +9,7 @@ use std::time::Duration;
 use coordinator::group::OffsetToCommit;
 use protocol::ids::{NO_LEADER_EPOCH, Offset, TopicPartition};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::env::Env;
@@ -29,11 +30,11 @@ struct Progress {
 }
 
 impl Mirror {
-    /// Starts the task that writes.
-    pub(super) fn start(env: &Env, groups: Arc<Groups>) -> Self {
+    /// Starts the task that writes. It ends by itself, when the mirror is gone and its last offsets are written.
+    pub(super) fn start(env: &Env, groups: Arc<Groups>) -> (Self, JoinHandle<()>) {
         let (newest, follower) = watch::channel(Progress::default());
-        env.spawn("query-offsets", follow(groups, follower));
-        Self { newest }
+        let following = env.spawn("query-offsets", follow(groups, follower));
+        (Self { newest }, following)
     }
 
     /// Sets what to show.

@@ -17,13 +17,14 @@ mod store;
 mod writer;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use coordinator::partition_of_key;
 use coordinator::transaction::{Decided, Opened, TransactionalId};
 use processor::ports::{EpochLog, EpochWriter, PortError};
 use protocol::ids::PartitionId;
+use tokio::task::JoinHandle;
 
 use self::crash::CrashPoints;
 use self::shard::{Shard, ShardError};
@@ -53,6 +54,8 @@ pub struct Transactions {
     groups: Arc<Groups>,
     producer_ids: Arc<ProducerIds>,
     shards: Mutex<BTreeMap<PartitionId, Arc<Shard>>>,
+    /// What writes the offsets of each query's newest run for lag tools; it outlives the run by its last offsets.
+    mirrors: Mutex<BTreeMap<TransactionalId, JoinHandle<()>>>,
     topic_partitions: PartitionId,
     crash: CrashPoints,
 }
@@ -76,9 +79,14 @@ impl Transactions {
             groups,
             producer_ids,
             shards,
+            mirrors: Mutex::default(),
             topic_partitions,
             crash,
         }
+    }
+
+    fn mirrors(&self) -> MutexGuard<'_, BTreeMap<TransactionalId, JoinHandle<()>>> {
+        self.mirrors.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The shard that owns a transactional id; the topic is created when it is first needed.
@@ -172,12 +180,18 @@ impl EpochLog for TransactionsPort {
 
     async fn retire(&self, transactional_id: &str, group: &str) -> Result<(), PortError> {
         let id = TransactionalId::from(transactional_id);
+        let last_mirror = self.0.mirrors().remove(&id);
         // A new incarnation ends what the last one left open, and nobody can write under the old one any more.
         self.0.open_writer(Arc::clone(&id)).await?;
         let shard = self.0.shard(&id).await?;
         let removed = shard.transact(self.0.env.now_ms(), |machine| Ok((machine.remove(&id)?, ())));
         let ((), ticket) = removed.map_err(TransactionError::from)?;
         ticket.wait().await?;
+        self.0.mirrors().remove(&id);
+        if let Some(last_mirror) = last_mirror {
+            // Its last commit would bring the group back. Nobody can have stopped it halfway.
+            let _ = last_mirror.await;
+        }
         // The mirror of the offsets is for lag tools only; a group that never had a commit cannot be deleted.
         if let Err(code) = self.0.groups.delete(group).await {
             tracing::debug!(

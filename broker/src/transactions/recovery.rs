@@ -9,11 +9,12 @@ use coordinator::transaction::{
 use futures::future::try_join_all;
 use protocol::ids::{PartitionId, ProducerId, TopicPartition};
 use protocol::records::{ControlType, marker_batch};
-use storage::{AppendOrigin, FlushTicket, Log};
+use storage::{AppendOrigin, Appended, Durability, FlushTicket, Log};
 
 use super::shard::{Durable, Shard};
 use super::{TransactionError, Transactions};
 use crate::cluster::names::TRANSACTION_STATE;
+use crate::partitions::LookupError;
 
 /// The coordinator of a single node never changes hands, so its epoch is always the first.
 const COORDINATOR_EPOCH: i32 = 0;
@@ -41,25 +42,55 @@ impl Transactions {
         decided.wait().await?;
         self.write_due_markers(recovery.markers).await?;
         for (id, _) in recovery.unfinished {
-            self.complete(shard, &id)?.wait().await?;
+            match self.offline_partition(shard, &id)? {
+                // The decision stands until the partition is back, and its marker can be written.
+                Some(partition) => tracing::warn!(id = &*id, %partition, "a decided transaction waits for a partition"),
+                None => self.complete(shard, &id)?.wait().await?,
+            }
         }
         Ok(())
     }
 
-    /// Writes markers where an open transaction still waits for them, and waits until they are durable.
+    /// A partition of a transaction whose log is there and cannot be opened.
+    fn offline_partition(
+        &self,
+        shard: &Shard,
+        id: &TransactionalId,
+    ) -> Result<Option<TopicPartition>, TransactionError> {
+        let (partitions, _unchanged) = shard.transact(self.env.now_ms(), |machine| {
+            let value = machine.ids().get(id);
+            let partitions = value.iter().flat_map(|value| &value.partitions);
+            Ok((
+                Vec::new(),
+                partitions.map(|mine| mine.partition.clone()).collect::<Vec<_>>(),
+            ))
+        })?;
+        let is_offline = |partition: &TopicPartition| {
+            let found = self.partitions.get(partition, self.env.now_ms());
+            matches!(found, Err(LookupError::Offline(_)))
+        };
+        Ok(partitions.into_iter().find(is_offline))
+    }
+
+    /// Writes markers where an open transaction still waits for them, and waits until all of them are durable, also
+    /// those that were written before.
     pub(super) async fn write_due_markers(&self, markers: Vec<Marker>) -> Result<(), TransactionError> {
         let mut tickets = Vec::new();
         for marker in markers {
-            // A topic that was deleted meanwhile needs no marker.
-            let Ok(log) = self.log(&marker.partition) else { continue };
+            let log = match self.log(&marker.partition) {
+                // A topic that was deleted meanwhile needs no marker.
+                Err(TransactionError::Partition(_)) => continue,
+                log => log?,
+            };
             let first = log
                 .producer_state(marker.producer.id)
                 .and_then(|state| state.txn_first_offset);
             // An abort by a new incarnation goes everywhere: its epoch keeps out what the one before still had under way.
             let fences = marker.decision == Decision::Abort && marker.end.is_none();
-            if fences || marker.is_due(first) {
-                tickets.push(self.append_marker(&log, &marker)?);
-            }
+            tickets.push(match fences || marker.is_due(first) {
+                true => self.append_marker(&log, &marker)?,
+                false => log.flush_through(log.marks().log_end),
+            });
         }
         let durable = try_join_all(tickets).await;
         durable
@@ -78,7 +109,7 @@ impl Transactions {
         let batch = marker_batch(id, epoch, kind, COORDINATOR_EPOCH, now);
         let appended = log.append(&batch, AppendOrigin::Coordinator, now);
         let appended = appended.map_err(|error| TransactionError::Storage(format!("{}: {error}", marker.partition)))?;
-        Ok(appended.ticket)
+        Ok(on_disk(log, appended))
     }
 
     /// Notes that the markers of a decision are durable, and completes it.
@@ -98,8 +129,11 @@ impl Transactions {
     /// The log of a partition.
     pub(super) fn log(&self, partition: &TopicPartition) -> Result<Arc<Log>, TransactionError> {
         let found = self.partitions.get(partition, self.env.now_ms());
-        let found = found.map_err(|error| TransactionError::Partition(format!("{partition}: {error}")))?;
-        Ok(Arc::clone(&found.log))
+        match found {
+            Ok(found) => Ok(Arc::clone(&found.log)),
+            Err(error @ LookupError::Offline(_)) => Err(TransactionError::Storage(format!("{partition}: {error}"))),
+            Err(error) => Err(TransactionError::Partition(format!("{partition}: {error}"))),
+        }
     }
 
     /// The shards whose records are on the disk.
@@ -128,6 +162,14 @@ impl Transactions {
             }
         }
         all
+    }
+}
+
+/// What waits until an append is on the disk, also in a log that acknowledges its clients earlier.
+pub(super) fn on_disk(log: &Arc<Log>, appended: Appended) -> FlushTicket {
+    match log.config().durability {
+        Durability::Fsync => appended.ticket,
+        Durability::Async => log.flush_through(appended.last_offset + 1),
     }
 }
 

@@ -18,6 +18,7 @@ use protocol::records::BatchStamp;
 use storage::{AppendOrigin, FlushTicket, Log};
 
 use super::mirror::Mirror;
+use super::recovery::on_disk;
 use super::shard::Shard;
 use super::{TransactionError, Transactions};
 
@@ -43,7 +44,8 @@ impl Writer {
         id: TransactionalId,
         producer: Producer,
     ) -> Self {
-        let mirror = Mirror::start(&transactions.env, Arc::clone(&transactions.groups));
+        let (mirror, following) = Mirror::start(&transactions.env, Arc::clone(&transactions.groups));
+        transactions.mirrors().insert(Arc::clone(&id), following);
         Self {
             transactions,
             shard,
@@ -136,8 +138,9 @@ impl Writer {
                 .append(&batch, AppendOrigin::Coordinator, now)
                 .map_err(|error| TransactionError::Storage(format!("{partition}: {error}")))?;
             *sequence = next_sequence(batch.header.last_sequence());
-            ends.insert(partition, appended.last_offset + 1);
-            tickets.push(appended.ticket);
+            let end = appended.last_offset + 1;
+            tickets.push(on_disk(&logs[&partition], appended));
+            ends.insert(partition, end);
         }
         Ok((ends, tickets))
     }

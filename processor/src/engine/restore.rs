@@ -3,6 +3,8 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use uuid::Uuid;
+
 use super::create::QueryNames;
 use super::{Engine, SessionSettings};
 use crate::catalog::{Body, Object, Stored};
@@ -15,10 +17,14 @@ impl Engine {
     pub(super) async fn restore(&self) {
         let mut order = self.changes.lock().await;
         let mut stored: Vec<(String, Stored)> = Vec::new();
+        let mut is_complete = true;
         for StoredObject { name, payload } in self.ports.catalog.load() {
             match Stored::decode(&payload) {
                 Ok(object) => stored.push((name, object)),
-                Err(reason) => self.keep_broken(&name, None, reason),
+                Err(reason) => {
+                    is_complete = false;
+                    self.keep_broken(&name, None, reason);
+                }
             }
         }
         stored.sort_by_key(|(_, object)| object.order);
@@ -28,7 +34,11 @@ impl Engine {
                 self.keep_broken(name, Some(object), reason);
             }
         }
-        self.clear_leftovers(&stored).await;
+        match is_complete {
+            true => self.clear_leftovers(&stored).await,
+            // Whose they are is not known: a newer version's objects are back once that version is.
+            false => tracing::warn!("state of dropped queries is kept, since not every stored object can be read"),
+        }
         for (name, _) in &stored {
             self.launch(name);
         }
@@ -118,6 +128,13 @@ impl Engine {
         entries
             .flatten()
             .filter_map(|entry| entry.file_name().into_string().ok())
+            .filter(|name| is_state_folder(name))
             .collect()
     }
+}
+
+/// Whether a folder has the name of a query's state, as [`QueryNames`] makes it. Anything else in the folder is not ours.
+fn is_state_folder(name: &str) -> bool {
+    let parts = name.rsplit_once('-');
+    parts.is_some_and(|(id, generation)| Uuid::parse_str(id).is_ok() && generation.parse::<u32>().is_ok())
 }

@@ -66,8 +66,7 @@ pub(super) fn has_view_table(plan: &StreamPlan) -> bool {
 
 /// Number of partitions of a topic that must exist.
 pub(super) fn partitions(topics: &dyn Topics, topic: &str) -> Result<PartitionId, PortError> {
-    let found = topics.find(topic);
-    let handle = found.ok_or_else(|| PortError::UnknownTopic(topic.to_owned()))?;
+    let handle = topics.open(topic)?;
     Ok(PartitionId::try_from(handle.partitions.len()).expect("partitions are counted in 32 bits"))
 }
 

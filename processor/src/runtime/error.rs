@@ -21,9 +21,6 @@ pub enum Retry {
 /// What is wrong with a query's source.
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
-    /// The topic was deleted.
-    #[error("source topic {0} does not exist")]
-    TopicGone(String),
     /// The topic was deleted and created again.
     #[error("source topic {topic} is another one now: id {found} instead of {expected}")]
     OtherTopic {

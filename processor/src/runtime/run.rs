@@ -342,17 +342,14 @@ impl<'a> Run<'a> {
 
     /// Looks whether the source topic is still there, and whether it has new partitions.
     fn check_topic(&mut self, closed: bool) -> Result<(), RunError> {
-        let topic = self.around.ports.topics.find(self.source.topic());
-        self.source.check_topic(topic.as_ref())?;
+        let topic = self.around.ports.topics.open(self.source.topic())?;
+        self.source.check_topic(&topic)?;
         if closed {
             return Err(RunError::Source(SourceError::Closed(self.source.name(0).clone())));
         }
         self.last_topic_check = self.around.ports.clock.monotonic();
-        if let Some(topic) = topic {
-            let now = self.now();
-            self.source.add_new_partitions(&topic, now)?;
-        }
-        Ok(())
+        let now = self.now();
+        self.source.add_new_partitions(&topic, now)
     }
 
     fn now(&self) -> Now {

@@ -10,9 +10,9 @@ use tokio::runtime::Handle;
 use super::QuerySpec;
 use super::build::{dead_letter_topic, operators, partitions, window_shape};
 use super::epochs::Epochs;
-use super::error::{RunError, SourceError};
+use super::error::RunError;
 use super::pipeline::Pipeline;
-use super::source::{ReadLimits, Source};
+use super::source::{ReadLimits, Source, SourcePins};
 use crate::config::EngineConfig;
 use crate::operators::outbox::{Outbox, Port};
 use crate::ports::{PortError, Ports, TopicHandle, TopicSpec};
@@ -86,6 +86,7 @@ pub(super) fn start(
     ports: &Ports,
     config: &EngineConfig,
     rocks: Arc<Rocks>,
+    pins: &Arc<SourcePins>,
     runtime: &Handle,
     now: Now,
 ) -> Result<Start, RunError> {
@@ -103,15 +104,13 @@ pub(super) fn start(
     }
 
     let memory = MemoryPlan::new(config.memory_limit);
-    let topic = ports.topics.find(&plan.source.topic);
-    let topic = topic.ok_or_else(|| SourceError::TopicGone(plan.source.topic.clone()))?;
+    let topic = ports.topics.open(&plan.source.topic)?;
     let limits = ReadLimits {
         bytes_per_round: config.read_bytes_per_round,
         batch_bytes_max: config.decompressed_batch_bytes_max,
     };
-    let owner = &spec.transactional_id;
     let shape = window_shape(plan);
-    let source = Source::open(&plan.source, &topic, owner, last, shape, limits, now)?;
+    let source = Source::open(&plan.source, &topic, pins, last, shape, limits, now)?;
 
     let mut outbox = Outbox::new();
     let topics = ports.topics.as_ref();
@@ -153,8 +152,9 @@ fn report<'a>(spec: &QuerySpec, recovered: &'a Recovered) -> Option<&'a EpochRec
 
 /// The changelog topic, created where the query is new.
 fn ensure_changelog(spec: &QuerySpec, ports: &Ports, runtime: &Handle) -> Result<TopicHandle, PortError> {
-    if let Some(topic) = ports.topics.find(&spec.changelog_topic) {
-        return Ok(topic);
+    match ports.topics.open(&spec.changelog_topic) {
+        Err(PortError::UnknownTopic(_)) => {}
+        found => return found,
     }
     runtime.block_on(ports.topics.create(TopicSpec {
         name: spec.changelog_topic.clone(),

@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use super::build::has_view_table;
 use super::error::{Retry, RunError};
 use super::run::{Run, RunEnd, Surroundings, now};
+use super::source::SourcePins;
 use super::start::{Start, open_state, start};
 use super::view::{ViewError, read_rows};
 use super::{QuerySpec, QueryStatus};
@@ -29,7 +30,7 @@ const PANICS_MAX: u32 = 5;
 pub struct Supervisor;
 
 impl Supervisor {
-    /// Starts a query on a thread of its own and returns at once. Must be called within a tokio runtime, on which the
+    /// Starts a query on a thread of its own and returns at once; from then on retention keeps what it has to read. Must be called within a tokio runtime, on which the
     /// query's commits run. Failures show in [`QueryHandle::status`].
     pub fn start(spec: QuerySpec, ports: Ports, config: &EngineConfig) -> QueryHandle {
         let (stop, stop_seen) = watch::channel(false);
@@ -45,7 +46,12 @@ impl Supervisor {
             stop,
             ended: ended_seen,
         };
+        let pins = SourcePins::new(handle.spec.transactional_id.as_str());
+        if let Some(topic) = ports.topics.find(&handle.spec.plan.source.topic) {
+            pins.hold(&topic);
+        }
         let supervised = Supervised {
+            pins: Arc::new(pins),
             path: config.state_dir.join(handle.spec.state_folder()),
             spec: Arc::clone(&handle.spec),
             ports,
@@ -153,6 +159,7 @@ struct Supervised {
     config: EngineConfig,
     path: PathBuf,
     shared: Arc<Shared>,
+    pins: Arc<SourcePins>,
     runtime: Handle,
     stop: watch::Receiver<bool>,
 }
@@ -214,6 +221,7 @@ impl Supervised {
             &self.ports,
             &self.config,
             Arc::clone(&open),
+            &self.pins,
             &self.runtime,
             now(self.ports.clock.as_ref()),
         )?;

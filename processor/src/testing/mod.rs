@@ -195,8 +195,9 @@ impl TestTopics {
 
 #[async_trait]
 impl Topics for TestTopics {
-    fn find(&self, name: &str) -> Option<TopicHandle> {
-        self.lock().get(name).cloned()
+    fn open(&self, name: &str) -> Result<TopicHandle, PortError> {
+        let found = self.lock().get(name).cloned();
+        found.ok_or_else(|| PortError::UnknownTopic(name.to_owned()))
     }
 
     fn list(&self) -> Vec<TopicHandle> {

@@ -163,16 +163,16 @@ impl Log {
                 .appended(log_end, opens.map(|offset| (offset, header.producer_id)));
         };
         let completed = writer.producers.apply_marker(marker, header.base_offset);
-        let (marks, last_stable_offset) = self.board.ended(log_end, completed);
-        if let Some(ended) = completed.filter(|completed| completed.aborted) {
-            writer.active.note_aborted(AbortedRange {
-                producer_id: ended.producer_id,
-                first_offset: ended.first_offset,
-                last_offset: ended.last_offset,
-                last_stable_offset,
-            });
-        }
-        marks
+        self.board.ended(log_end, completed, |last_stable_offset| {
+            if let Some(ended) = completed.filter(|completed| completed.aborted) {
+                writer.active.note_aborted(AbortedRange {
+                    producer_id: ended.producer_id,
+                    first_offset: ended.first_offset,
+                    last_offset: ended.last_offset,
+                    last_stable_offset,
+                });
+            }
+        })
     }
 
     fn duplicate(self: &Arc<Self>, original: &BatchMeta, config: &LogConfig) -> Appended {

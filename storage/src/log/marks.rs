@@ -112,16 +112,21 @@ impl MarkBoard {
         self.advance(&mut inner, |marks| marks.log_end = log_end)
     }
 
-    /// A marker was appended that ended a transaction, or none. Returns the marks after it and the offset below which
-    /// nothing is undecided.
-    pub(super) fn ended(&self, log_end: Offset, completed: Option<CompletedTransaction>) -> (Marks, Offset) {
+    /// A marker was appended that ended a transaction, or none. Returns the marks after it. `note` gets the offset below
+    /// which nothing is undecided, before readers can see as far: they must find what it notes.
+    pub(super) fn ended(
+        &self,
+        log_end: Offset,
+        completed: Option<CompletedTransaction>,
+        note: impl FnOnce(Offset),
+    ) -> Marks {
         let mut inner = self.lock();
         if let Some(completed) = completed {
             inner.open.remove(&completed.first_offset);
             inner.decided.insert(completed.first_offset, completed.last_offset);
         }
-        let stable = inner.open.keys().next().copied().unwrap_or(log_end);
-        (self.advance(&mut inner, |marks| marks.log_end = log_end), stable)
+        note(inner.open.keys().next().copied().unwrap_or(log_end));
+        self.advance(&mut inner, |marks| marks.log_end = log_end)
     }
 
     /// A flush succeeded.
@@ -226,7 +231,11 @@ mod tests {
             last_offset: 8,
             aborted: true,
         };
-        let (marks, stable) = board.ended(9, Some(completed));
+        let (watch, mut stable) = (board.watch(), 0);
+        let marks = board.ended(9, Some(completed), |offset| {
+            assert_eq!(watch.borrow().last_stable, 5, "nobody sees past the marker yet");
+            stable = offset;
+        });
         assert_eq!((marks.last_stable, stable), (5, 9));
         board.flushed(9);
         assert_eq!(board.marks().last_stable, 9);

@@ -66,6 +66,12 @@ impl Pin {
         }
     }
 
+    /// Whether it holds something of this log.
+    #[must_use]
+    pub fn is_of(&self, log: &Arc<Log>) -> bool {
+        Arc::ptr_eq(&self.log, log)
+    }
+
     /// The offset that is held.
     #[must_use]
     pub fn offset(&self) -> Offset {

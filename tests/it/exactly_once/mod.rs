@@ -240,7 +240,7 @@ fn a_commit_that_is_half_done_is_finished_or_undone() {
 }
 
 /// Starts the server in the broker's place, at its addresses, and waits until it has killed itself at the point.
-fn run_until_it_dies(bed: &Bed, point: &str) {
+pub(crate) fn run_until_it_dies(bed: &Bed, point: &str) {
     let http = bed.broker.http_url();
     let mut child = Command::new(paths::tidemill_binary())
         .arg("start")

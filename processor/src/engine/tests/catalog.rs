@@ -191,6 +191,51 @@ async fn an_object_that_cannot_be_restored_is_kept_and_can_be_dropped() {
     assert_eq!(setup.run("DROP VIEW v").await, ["DROP VIEW"]);
 }
 
+/// A newer version may have written what this one cannot read; its state must be there when it comes back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_an_unreadable_object_may_need_is_kept() {
+    let setup = Setup::with_clicks().await;
+    setup.run(COUNTS).await;
+    finished(&setup, "counts").await;
+    setup.engine.shutdown().await;
+    let Setup { world, engine, .. } = setup;
+    drop(engine);
+    let state_dir = world.config().state_dir;
+    let folders = || {
+        let entries = std::fs::read_dir(&state_dir).expect("the state folder");
+        entries.flatten().map(|entry| entry.file_name()).collect::<Vec<_>>()
+    };
+    let (query, foreign) = (folders(), state_dir.join("somebody-else's"));
+    assert_eq!(query.len(), 1);
+    std::fs::create_dir(&foreign).expect("a folder");
+    let topics = || world.topics.list().len();
+    let before = topics();
+
+    let objects = crate::ports::CatalogStore::load(world.catalog.as_ref());
+    let counts = objects.iter().find(|object| object.name == "counts").expect("the view");
+    for payload in [&b"\xffno json"[..], &counts.payload[..]] {
+        let object = crate::ports::StoredObject {
+            name: "counts".to_owned(),
+            payload: bytes::Bytes::copy_from_slice(payload),
+        };
+        let stored = crate::ports::CatalogStore::put(world.catalog.as_ref(), object).await;
+        stored.expect("stored");
+        let engine = Engine::start(world.config(), world.ports()).await.expect("starts");
+        engine.shutdown().await;
+        assert_eq!((folders().len(), topics()), (2, before), "state and changelog are kept");
+    }
+    crate::ports::CatalogStore::remove(world.catalog.as_ref(), "counts")
+        .await
+        .expect("removed");
+    let engine = Engine::start(world.config(), world.ports()).await.expect("starts");
+    engine.shutdown().await;
+    assert!(
+        foreign.is_dir() && folders().len() == 1,
+        "what nobody needs is cleared away, and nothing else"
+    );
+    assert!(topics() < before);
+}
+
 #[tokio::test]
 async fn settings_belong_to_the_session() {
     let setup = Setup::with_clicks().await;

@@ -41,6 +41,8 @@ pub struct WindowedAggregate {
     /// What the state table says of `closed`. Without it a restart could not tell a window that was closed before some
     /// row came too late for it from one that still has to close.
     closed_saved: EventTime,
+    /// Whether hopping windows have closed since the last barrier.
+    has_closed_windows: bool,
 }
 
 /// Where the rows of a batch belong.
@@ -81,6 +83,7 @@ impl WindowedAggregate {
             watermark: START_OF_TIME,
             closed: START_OF_TIME,
             closed_saved: START_OF_TIME,
+            has_closed_windows: false,
         })
     }
 
@@ -177,6 +180,7 @@ impl WindowedAggregate {
         }
         self.return_units(&units);
         self.closed = end;
+        self.has_closed_windows = true;
         self.free_panes(context)
     }
 
@@ -391,9 +395,10 @@ impl Operator for WindowedAggregate {
 
     fn on_barrier(&mut self, context: &mut Context<'_>) -> Result<(), OperatorError> {
         self.grouping.save(context.state);
-        // A tumbling window that has closed has no group left, which says enough. And a watermark that has moved
-        // without changing anything is nothing that has to survive.
-        let must_tell = !self.shape.is_tumbling() && !context.state.is_unchanged();
+        // A tumbling window that has closed has no group left, which says enough. The panes of a hopping window may
+        // stay, and it would close again. A watermark that has moved without any of that has not to survive.
+        let has_closed_windows = std::mem::take(&mut self.has_closed_windows);
+        let must_tell = has_closed_windows || !self.shape.is_tumbling() && !context.state.is_unchanged();
         if must_tell && self.closed != self.closed_saved {
             self.closed_saved = self.closed;
             let closed = self.closed.to_be_bytes();

@@ -2,6 +2,7 @@
 
 mod chunk;
 mod offsets;
+mod pins;
 
 use std::sync::Arc;
 
@@ -15,6 +16,7 @@ use tokio::sync::watch;
 
 pub(super) use self::chunk::{BadRecord, Chunk};
 use self::offsets::{start_offset, verify};
+pub(super) use self::pins::SourcePins;
 use super::error::{RunError, SourceError};
 use crate::formats::{Decoded, RecordOrigin, SourceDecoder};
 use crate::operators::OperatorError;
@@ -48,7 +50,7 @@ pub(super) struct Source {
     plan: SourcePlan,
     decoder: SourceDecoder,
     topic_id: TopicId,
-    owner: Arc<str>,
+    pins: Arc<SourcePins>,
     partitions: Vec<Partition>,
     pub(super) tracker: WatermarkTracker,
     shape: Option<WindowShape>,
@@ -81,7 +83,7 @@ struct Partition {
     position: Offset,
     last: LastRead,
     until: Option<Offset>,
-    pin: Pin,
+    pin: Arc<Pin>,
     finished: bool,
 }
 
@@ -91,7 +93,7 @@ impl Source {
     pub(super) fn open(
         plan: &SourcePlan,
         topic: &TopicHandle,
-        owner: &str,
+        pins: &Arc<SourcePins>,
         committed: Option<&EpochRecord>,
         shape: Option<WindowShape>,
         limits: ReadLimits,
@@ -100,7 +102,7 @@ impl Source {
         let mut source = Self {
             decoder: SourceDecoder::new(plan).map_err(OperatorError::Arrow)?,
             topic_id: topic.id,
-            owner: owner.into(),
+            pins: Arc::clone(pins),
             partitions: Vec::new(),
             tracker: match committed {
                 Some(record) => WatermarkTracker::restore(&record.time_marks(), plan.idle_timeout, now),
@@ -150,10 +152,7 @@ impl Source {
     }
 
     /// Fails when the topic is no longer the one that is read.
-    pub(super) fn check_topic(&self, topic: Option<&TopicHandle>) -> Result<(), SourceError> {
-        let Some(topic) = topic else {
-            return Err(SourceError::TopicGone(self.plan.topic.clone()));
-        };
+    pub(super) fn check_topic(&self, topic: &TopicHandle) -> Result<(), SourceError> {
         match topic.id == self.topic_id {
             true => Ok(()),
             false => Err(SourceError::OtherTopic {
@@ -422,7 +421,7 @@ impl Source {
         self.partitions.push(Partition {
             reader: VisibleReader::new(Arc::clone(&log), position, until, self.isolation()),
             marks: log.watch(),
-            pin: log.pin(Arc::clone(&self.owner), position),
+            pin: self.pins.at(&log, position),
             name,
             log,
             position,

@@ -310,7 +310,8 @@ impl Driver {
         }
     }
 
-    fn advance(&mut self, watermark: EventTime) {
+    /// Moves the watermark, as the clock does where no rows come.
+    pub(super) fn advance(&mut self, watermark: EventTime) {
         self.now.current = self.now.current.max(watermark);
         while self.pipeline.advance(self.now.current).unwrap() == Progress::More {}
     }

@@ -16,7 +16,7 @@ use super::bench::{BOTH, Bench, CLOSE, MINUTE, RESULT, SOURCE, SteppingClock, bo
 use super::ledger::{Failure, Stage};
 use crate::config::EngineConfig;
 use crate::plan::graph::{Emit, ErrorPolicy, Stage as PlanStage};
-use crate::ports::{Clock, Ports, TopicSpec, Topics};
+use crate::ports::{Clock, EpochLog, EpochWriter, PortError, Ports, TopicSpec, Topics};
 use crate::testing::NOON;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -344,4 +344,38 @@ async fn a_panic_ends_one_run_and_nothing_else() {
     assert_eq!(handle.status(), QueryStatus::Finished);
     assert_eq!(handle.stats().snapshot().restarts, 1);
     assert_eq!(bench.result(true), expected);
+}
+
+/// Epochs cannot be written: a query starts again and again.
+struct Unavailable;
+
+#[async_trait::async_trait]
+impl EpochLog for Unavailable {
+    async fn open(&self, _: &str) -> Result<Box<dyn EpochWriter>, PortError> {
+        Err(PortError::Storage("a partition is offline".to_owned()))
+    }
+
+    async fn retire(&self, _: &str, _: &str) -> Result<(), PortError> {
+        Ok(())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_query_has_to_read_is_held_also_while_it_does_not_run() {
+    let bench = Bench::new(2);
+    bench.produce_events(2);
+    let ports = Ports {
+        epochs: Arc::new(Unavailable),
+        ..bench.ports()
+    };
+    let log = bench.world.topics.find(SOURCE).unwrap().partitions.remove(0);
+    let handle = Supervisor::start(spec(&bounded(CLOSE)), ports, &bench.config());
+    let held = || log.pins().iter().map(|(_, from)| *from).collect::<Vec<_>>();
+    assert_eq!(held(), [0], "at once, and not when its thread comes to it");
+    while !matches!(handle.status(), QueryStatus::Restarting { .. }) {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(held(), [0]);
+    handle.stop().await;
+    assert_eq!(held(), [0; 0]);
 }

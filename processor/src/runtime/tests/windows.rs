@@ -130,6 +130,20 @@ fn a_window_closes_exactly_at_its_end() {
     assert_eq!(driver.emitted(), 1);
 }
 
+/// Closing a hopping window writes its rows and may free nothing, since other windows share its panes.
+#[test]
+fn a_hopping_window_that_the_clock_has_closed_stays_closed_after_a_crash() {
+    let mut driver = Driver::new(plan(Some((30, 10, 0))), CLOSE, vec![(1, 0, Some(1))], 0);
+    driver.chunk(1);
+    driver.barrier(false, usize::MAX);
+    driver.advance(12);
+    assert_eq!(driver.emitted(), 1, "the window from -20 to 10");
+    driver.barrier(false, usize::MAX);
+    driver.crash(1 << 20);
+    driver.finish();
+    assert_eq!(driver.emitted(), 3, "each window once");
+}
+
 #[test]
 fn ticks_emit_only_what_has_changed() {
     let rows = vec![(1, 0, Some(4)), (2, 1, Some(4)), (3, 0, Some(5)), (40, 2, None)];
