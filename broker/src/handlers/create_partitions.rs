@@ -7,6 +7,7 @@ use protocol::messages::create_partitions_response::CreatePartitionsTopicResult;
 use protocol::messages::{CreatePartitionsRequest, CreatePartitionsResponse, StrBytes, TopicName};
 
 use super::RequestContext;
+use super::distinct::{Distinct, distinct};
 use crate::cluster::ControllerError;
 use crate::cluster::change::{ChangeError, Requester};
 use crate::cluster::controller::MorePartitions;
@@ -15,11 +16,9 @@ use crate::kafka_error;
 pub(crate) async fn handle(ctx: &RequestContext, request: CreatePartitionsRequest) -> CreatePartitionsResponse {
     let mut topics = Vec::new();
     let mut results = Vec::new();
-    for (index, topic) in request.topics.iter().enumerate() {
-        if request.topics[..index].iter().any(|earlier| earlier.name == topic.name) {
-            continue;
-        }
-        if request.topics[index + 1..].iter().any(|later| later.name == topic.name) {
+    for topic in distinct(&request.topics, |topic| topic.name.as_str()) {
+        let Distinct { item: topic, repeated } = topic;
+        if repeated {
             let error = ChangeError::Contradiction("the topic is named twice in this request".to_owned());
             results.push(result(topic.name.clone(), Err(error.into())));
         } else {

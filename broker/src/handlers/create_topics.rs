@@ -13,6 +13,7 @@ use protocol::messages::create_topics_response::{CreatableTopicConfigs, Creatabl
 use protocol::messages::{CreateTopicsRequest, CreateTopicsResponse, StrBytes, TopicName};
 
 use super::RequestContext;
+use super::distinct::{Distinct, distinct};
 use crate::cluster::change::{ChangeError, Layout, NewTopic, Requester};
 use crate::cluster::{ControllerError, TopicImage};
 use crate::config::keys::TOPIC_KEYS;
@@ -28,12 +29,9 @@ const IDS_FROM: i16 = 7;
 pub(crate) async fn handle(ctx: &RequestContext, request: CreateTopicsRequest) -> CreateTopicsResponse {
     let mut topics = Vec::new();
     let mut refused = Vec::new();
-    for (index, topic) in request.topics.iter().enumerate() {
-        if request.topics[..index].iter().any(|earlier| earlier.name == topic.name) {
-            continue;
-        }
-        let twice = request.topics[index + 1..].iter().any(|later| later.name == topic.name);
-        match new_topic(topic, twice) {
+    for topic in distinct(&request.topics, |topic| topic.name.as_str()) {
+        let Distinct { item: topic, repeated } = topic;
+        match new_topic(topic, repeated) {
             Ok(topic) => topics.push(topic),
             Err(error) => refused.push(failed(topic.name.clone(), &ControllerError::Refused(error))),
         }

@@ -9,6 +9,7 @@ use protocol::messages::delete_topics_response::DeletableTopicResult;
 use protocol::messages::{DeleteTopicsRequest, DeleteTopicsResponse, StrBytes, TopicName};
 
 use super::RequestContext;
+use super::distinct::{Distinct, distinct};
 use crate::cluster::ControllerError;
 use crate::cluster::change::{ChangeError, Requester, TopicRef};
 use crate::kafka_error;
@@ -24,10 +25,10 @@ pub(crate) async fn handle(ctx: &RequestContext, request: DeleteTopicsRequest) -
     let wanted = wanted(ctx.api_version, request);
     let mut topics = Vec::new();
     let mut refused = Vec::new();
-    for (index, topic) in wanted.iter().enumerate() {
-        match checked(&wanted, index, topic) {
-            Ok(Some(topic)) => topics.push(topic),
-            Ok(None) => {}
+    for topic in distinct(&wanted, |topic| (topic.name.as_deref(), topic.topic_id)) {
+        let Distinct { item: topic, repeated } = topic;
+        match checked(topic, repeated) {
+            Ok(topic) => topics.push(topic),
             Err(error) => refused.push(failed(ctx, topic.name.clone(), topic.topic_id, &error)),
         }
     }
@@ -69,22 +70,15 @@ fn wanted(version: i16, request: DeleteTopicsRequest) -> Vec<DeleteTopicState> {
         .collect()
 }
 
-/// What one entry asks for; nothing for the repetition of an entry that is answered already.
-fn checked(
-    wanted: &[DeleteTopicState],
-    index: usize,
-    topic: &DeleteTopicState,
-) -> Result<Option<TopicRef>, ControllerError> {
+/// What one entry asks for.
+fn checked(topic: &DeleteTopicState, repeated: bool) -> Result<TopicRef, ControllerError> {
     let contradiction = |text: &str| Err(ChangeError::Contradiction(text.to_owned()).into());
-    if wanted[..index].contains(topic) {
-        return Ok(None);
-    }
-    if wanted[index + 1..].contains(topic) {
+    if repeated {
         return contradiction("the topic is named twice in this request");
     }
     match (&topic.name, topic.topic_id.is_nil()) {
-        (Some(name), true) => Ok(Some(TopicRef::Name(name.to_string()))),
-        (None, false) => Ok(Some(TopicRef::Id(TopicId(topic.topic_id)))),
+        (Some(name), true) => Ok(TopicRef::Name(name.to_string())),
+        (None, false) => Ok(TopicRef::Id(TopicId(topic.topic_id))),
         (Some(_), false) => contradiction("a topic is named either by name or by id"),
         (None, true) => contradiction("neither name nor id is given"),
     }

@@ -10,6 +10,7 @@ use protocol::messages::{IncrementalAlterConfigsRequest, IncrementalAlterConfigs
 
 use super::RequestContext;
 use super::describe_configs::{BROKER, TOPIC};
+use super::distinct::{Distinct, distinct};
 use crate::cluster::NodeId;
 use crate::cluster::change::{ConfigChange, ConfigOperation, Requester};
 use crate::cluster::names::check_topic_name;
@@ -23,14 +24,13 @@ pub(crate) async fn handle(
     request: IncrementalAlterConfigsRequest,
 ) -> IncrementalAlterConfigsResponse {
     let mut responses = Vec::with_capacity(request.resources.len());
-    let same = |one: &AlterConfigsResource, other: &AlterConfigsResource| {
-        one.resource_type == other.resource_type && one.resource_name == other.resource_name
-    };
-    for (index, resource) in request.resources.iter().enumerate() {
-        if request.resources[..index].iter().any(|earlier| same(earlier, resource)) {
-            continue;
-        }
-        let outcome = match request.resources[index + 1..].iter().any(|later| same(later, resource)) {
+    let key = |resource: &'_ AlterConfigsResource| (resource.resource_type, resource.resource_name.clone());
+    for resource in distinct(&request.resources, key) {
+        let Distinct {
+            item: resource,
+            repeated,
+        } = resource;
+        let outcome = match repeated {
             true => Err((
                 ErrorCode::InvalidRequest,
                 "the resource is named twice in this request".to_owned(),

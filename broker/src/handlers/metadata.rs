@@ -16,6 +16,7 @@ use protocol::messages::metadata_response::{MetadataResponseBroker, MetadataResp
 use protocol::messages::{BrokerId, MetadataRequest, MetadataResponse, StrBytes, TopicName};
 
 use super::RequestContext;
+use super::distinct::{Distinct, distinct};
 use crate::cluster::change::{NewTopic, Requester};
 use crate::cluster::names::{check_topic_name, is_reserved};
 use crate::cluster::{ControllerError, Image, PartitionImage, TopicImage};
@@ -87,10 +88,7 @@ async fn some_topics(
 ) -> Vec<MetadataResponseTopic> {
     let mut topics = Vec::with_capacity(wanted.len());
     let mut image = ctx.services.controller.image();
-    for (index, topic) in wanted.iter().enumerate() {
-        if wanted[..index].contains(topic) {
-            continue;
-        }
+    for Distinct { item: topic, .. } in distinct(&wanted, |topic| (topic.name.as_deref(), topic.topic_id)) {
         match find(ctx, request, &mut image, topic).await {
             Ok(found) => topics.push(described(ctx, request, &found)),
             Err(code) => topics.push(failed(

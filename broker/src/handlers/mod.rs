@@ -19,6 +19,7 @@ mod delete_topics;
 mod describe_cluster;
 mod describe_configs;
 mod describe_groups;
+mod distinct;
 mod fetch;
 mod find_coordinator;
 mod heartbeat;

@@ -1,6 +1,6 @@
 //! Changing settings of topics and of the broker (Kafka's `ConfigurationControlManager`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use super::topics::check_changeable;
 use super::{ChangeError, Requester};
@@ -119,25 +119,22 @@ fn list_of<'a>(key: &'static Key, present: Option<&'a String>) -> Result<Vec<&'a
 
 fn appended(key: &'static Key, present: Option<&String>, value: &str) -> Result<String, KeyError> {
     let mut items = list_of(key, present)?;
-    for item in list_items(value) {
-        if !items.contains(&item) {
-            items.push(item);
-        }
-    }
+    let mut seen: HashSet<&str> = items.iter().copied().collect();
+    items.extend(list_items(value).filter(|item| seen.insert(item)));
     Ok(items.join(","))
 }
 
 fn subtracted(key: &'static Key, present: Option<&String>, value: &str) -> Result<String, KeyError> {
     let mut items = list_of(key, present)?;
-    items.retain(|item| !list_items(value).any(|removed| removed == *item));
+    let removed: HashSet<&str> = list_items(value).collect();
+    items.retain(|item| !removed.contains(item));
     Ok(items.join(","))
 }
 
 fn check_unique(changes: &[ConfigChange]) -> Result<(), KeyError> {
-    for (index, change) in changes.iter().enumerate() {
-        if changes[..index].iter().any(|earlier| earlier.name == change.name) {
-            return Err(KeyError::Twice(change.name.clone()));
-        }
+    let mut seen = HashSet::with_capacity(changes.len());
+    match changes.iter().find(|change| !seen.insert(&change.name)) {
+        Some(twice) => Err(KeyError::Twice(twice.name.clone())),
+        None => Ok(()),
     }
-    Ok(())
 }
