@@ -2,7 +2,8 @@
 //!
 //! The batches are the client's own bytes, shared and not copied; the 61 patched header bytes are kept beside them. The
 //! budget is the node's: when it is spent, the oldest batch of all logs goes first. The memory that a batch really holds
-//! is its whole request frame, which a produce request mostly fills with batches.
+//! is its whole request frame, which a produce request mostly fills with batches; whoever appended only a small part of
+//! one gives that part memory of its own ([`TailCache::detach`]).
 
 use std::{
     collections::VecDeque,
@@ -95,6 +96,23 @@ impl TailCache {
             if let Some(cache) = cache.upgrade() {
                 cache.evict_through(base_offset);
             }
+        }
+    }
+
+    /// Gives a batch memory of its own, so that what it was cut from can go. The rest of its memory is not ours to know.
+    pub(crate) fn detach(&self, base_offset: Offset) {
+        let find = |batches: &VecDeque<CachedBatch>| {
+            let index = batches.partition_point(|batch| batch.base_offset < base_offset);
+            let found = batches.get(index).filter(|batch| batch.base_offset == base_offset);
+            found.map(|batch| (index, batch.bytes.clone()))
+        };
+        // The copy happens outside the lock, where the batch may be evicted meanwhile.
+        let Some((_, shared)) = find(&self.lock()) else { return };
+        let own = Bytes::copy_from_slice(&shared);
+        drop(shared);
+        let mut batches = self.lock();
+        if let Some((index, _)) = find(&batches) {
+            batches[index].bytes = own;
         }
     }
 

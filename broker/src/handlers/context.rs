@@ -26,6 +26,8 @@ pub struct RequestContext {
     pub advertised: Arc<HostPort>,
     /// Remote end of the connection.
     pub peer: SocketAddr,
+    /// Length of the frame that the request came in. Whatever part of the request is kept keeps all of it in memory.
+    pub frame_bytes: usize,
     /// Fires when the broker stops or the connection is lost: a handler that waits (Fetch, JoinGroup) answers at
     /// once, with what it has, or is dropped soon afterwards.
     pub closing: CancellationToken,

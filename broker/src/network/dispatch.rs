@@ -86,8 +86,9 @@ impl Dispatch for Surroundings {
         if !route.serves(opening.api_version) {
             return self.unsupported(route, &opening, received);
         }
+        let frame_bytes = frame.len();
         let header = RequestHeader::decode(&mut frame).map_err(|error| CloseReason::Header(error.to_string()))?;
-        let call = (route.call)(self.context(&header), frame);
+        let call = (route.call)(self.context(&header, frame_bytes), frame);
         Ok(Dispatched {
             order: route.order,
             answer: self.answered(route, call, received, reservation),
@@ -126,7 +127,7 @@ impl Surroundings {
         })
     }
 
-    fn context(&self, header: &RequestHeader) -> RequestContext {
+    fn context(&self, header: &RequestHeader, frame_bytes: usize) -> RequestContext {
         RequestContext {
             services: Arc::clone(&self.services),
             api_version: header.api_version,
@@ -134,6 +135,7 @@ impl Surroundings {
             client_id: Arc::from(header.client_id.as_deref().unwrap_or_default()),
             advertised: Arc::clone(&self.advertised),
             peer: self.peer,
+            frame_bytes,
             closing: self.closing.clone(),
         }
     }

@@ -2,9 +2,10 @@
 //!
 //! One buffer takes what the socket has; whole frames are cut off its front and share its memory, so that a produced
 //! batch is never copied between the socket and the log. The buffer never grows ahead of the data: at most to twice of
-//! what has arrived of a frame.
+//! what has arrived of a frame. A large frame is read to its end and not further, so that what comes behind it lies in
+//! memory of its own and does not keep it alive.
 
-use bytes::{Bytes, BytesMut};
+use bytes::{BufMut, Bytes, BytesMut};
 use protocol::frame::{FrameDecoder, FrameError};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
@@ -33,7 +34,7 @@ impl FrameReader {
     pub fn next_frame(&mut self) -> Result<Option<Bytes>, FrameError> {
         let frame = self.decoder.decode(&mut self.buffer)?;
         if self.buffer.is_empty() && frame.as_ref().is_some_and(|frame| SMALL_FRAME < frame.len()) {
-            // The rest of a large frame's memory would keep all of it alive.
+            // What is read next would share a large frame's memory and keep all of it alive.
             self.buffer = BytesMut::new();
         }
         Ok(frame)
@@ -64,7 +65,10 @@ impl FrameReader {
         if self.buffer.capacity() - self.buffer.len() < room.min(missing.max(4096)) {
             self.buffer.reserve(room);
         }
-        stream.read_buf(&mut self.buffer).await
+        match SMALL_FRAME < self.frame_bytes() {
+            true => stream.read_buf(&mut (&mut self.buffer).limit(missing)).await,
+            false => stream.read_buf(&mut self.buffer).await,
+        }
     }
 
     /// Gives the buffer's memory back where nothing is in it.
@@ -83,6 +87,8 @@ mod tests {
         let mut frames = Vec::new();
         while reader.fill(&mut stream).await.expect("memory does not fail") != 0 {
             while let Some(frame) = reader.next_frame()? {
+                let large = 2 * SMALL_FRAME < frame.len();
+                assert!(!large || !reader.is_partial(), "nothing shares a large frame's memory");
                 frames.push(frame);
             }
         }

@@ -111,6 +111,12 @@ impl Log {
         self.tail.holds(from)
     }
 
+    /// Gives the batch just appended at `base_offset` memory of its own in the tail cache. For batches that are a small
+    /// part of the bytes they were cut from: as long as one is cached, all of these stay in memory.
+    pub fn detach_cached(&self, base_offset: Offset) {
+        self.tail.detach(base_offset);
+    }
+
     pub(crate) fn check_range(&self, from: Offset, marks: &Marks) -> Result<(), ReadError> {
         if from < marks.log_start || marks.log_end < from {
             let (log_start, log_end) = (marks.log_start, marks.log_end);

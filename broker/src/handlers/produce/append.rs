@@ -1,8 +1,10 @@
 //! From the batches of a request to logs: look up, check the shape, append.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use protocol::ErrorCode;
-use protocol::ids::{PartitionId, TimestampMs, TopicId};
+use protocol::ids::{Offset, PartitionId, TimestampMs, TopicId};
 use protocol::messages::TopicName;
 use protocol::messages::produce_request::{PartitionProduceData, ProduceRequest, TopicProduceData};
 use protocol::records::{Batch, Codec};
@@ -11,7 +13,8 @@ use uuid::Uuid;
 
 use crate::handlers::context::RequestContext;
 use crate::kafka_error;
-use crate::partitions::{Directory, Topic};
+use crate::network::frames::SMALL_FRAME;
+use crate::partitions::{Directory, Partition, Topic};
 use crate::telemetry::Metrics;
 
 /// First version that uses topic ids instead of names.
@@ -70,11 +73,33 @@ pub(super) fn append_all(ctx: &RequestContext, request: ProduceRequest) -> Vec<T
     let now = ctx.now();
     // Kafka refuses a request of a transactional id that it does not accept as a whole.
     let transactional = request.transactional_id.is_some();
-    request
+    let mut cached = Vec::new();
+    let outcomes = request
         .topic_data
         .into_iter()
-        .map(|data| append_topic(ctx, &directory, transactional, data, now))
-        .collect()
+        .map(|data| append_topic(ctx, &directory, transactional, data, now, &mut cached))
+        .collect();
+    part_from_frame(ctx.frame_bytes, &cached);
+    outcomes
+}
+
+/// A batch that a log's cache may hold.
+struct Cached {
+    partition: Arc<Partition>,
+    base_offset: Offset,
+    bytes: usize,
+}
+
+/// Copies what was appended where it is the smaller part of its frame. The cache counts the bytes of batches alone, but
+/// all of the frame, and for a small one all of the read buffer, stays in memory until the last of them is evicted.
+fn part_from_frame(frame_bytes: usize, cached: &[Cached]) {
+    let kept: usize = cached.iter().map(|batch| batch.bytes).sum();
+    if frame_bytes.max(SMALL_FRAME) / 2 <= kept {
+        return;
+    }
+    for batch in cached {
+        batch.partition.log.detach_cached(batch.base_offset);
+    }
 }
 
 fn append_topic(
@@ -83,6 +108,7 @@ fn append_topic(
     transactional: bool,
     data: TopicProduceData,
     now: TimestampMs,
+    cached: &mut Vec<Cached>,
 ) -> TopicOutcome {
     let topic = find_topic(ctx.api_version, directory, &data).and_then(|topic| match transactional {
         true => Err(transactions_refused()),
@@ -96,7 +122,7 @@ fn append_topic(
             result: topic
                 .as_ref()
                 .map_err(Refusal::clone)
-                .and_then(|topic| append_one(ctx, topic, partition, now)),
+                .and_then(|topic| append_one(ctx, topic, partition, now, cached)),
         })
         .collect();
     TopicOutcome {
@@ -122,6 +148,7 @@ fn append_one(
     topic: &Topic,
     data: PartitionProduceData,
     now: TimestampMs,
+    cached: &mut Vec<Cached>,
 ) -> Result<Appended, Refusal> {
     refuse_protected(topic)?;
     let partition = ctx
@@ -136,6 +163,11 @@ fn append_one(
         .map_err(|error| refusal_of_append(&error))?;
     if !appended.duplicate {
         count(&ctx.services.metrics, topic, &batch);
+        cached.push(Cached {
+            partition,
+            base_offset: appended.base_offset,
+            bytes: batch.bytes.len(),
+        });
     }
     Ok(appended)
 }

@@ -244,3 +244,37 @@ async fn transactional_requests_are_refused_whole() {
     );
     assert_eq!(log(&node, "t", 0).marks().log_end, 0);
 }
+
+#[tokio::test]
+async fn a_small_batch_keeps_no_large_frame_in_memory() {
+    let node = Node::start();
+    node.topic("t", 2).await;
+    let (large, small) = (batch(Codec::None, 1, 200_000).bytes, plain());
+    let send = async |node: &Node, parts: &[&Bytes], rest: usize| {
+        let mut frame: Vec<u8> = parts.iter().flat_map(|part| part.iter().copied()).collect();
+        frame.resize(frame.len() + rest, 0);
+        let frame = Bytes::from(frame);
+        let mut at = 0;
+        let parts = parts.iter().zip(0..).map(|(part, index)| {
+            at += part.len();
+            (index, frame.slice(at - part.len()..at))
+        });
+        let context = crate::handlers::RequestContext {
+            frame_bytes: frame.len(),
+            ..node.context(9)
+        };
+        let answer = handle(&context, request("t", 1, parts.collect())).await;
+        assert!(matches!(answer, Ok(Some(_))));
+        frame.is_unique()
+    };
+    assert!(
+        send(&node, &[&small], 1_000_000).await,
+        "most of the frame was no batch"
+    );
+    assert!(send(&node, &[&small, &small], 0).await, "others share the read buffer");
+    assert!(
+        !send(&node, &[&large, &small], 100_000).await,
+        "large batches are not copied"
+    );
+    assert!(log(&node, "t", 1).cached(0), "and all are cached");
+}

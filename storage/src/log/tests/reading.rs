@@ -235,3 +235,18 @@ fn the_cache_forgets_the_oldest_and_reads_go_on() {
     assert!(!node.log.cached(0) && node.log.cached(59) && !node.log.cached(60));
     assert_eq!(node.headers().len(), 20);
 }
+
+#[test]
+fn a_cached_batch_can_be_parted_from_the_bytes_it_was_cut_from() {
+    let node = TestNode::new(LogConfig::default());
+    let batch = records(3, NOW);
+    let frame = bytes::Bytes::from([&batch.bytes[..], &[0; 10_000]].concat());
+    let part = protocol::records::Batch::parse(frame.slice(..batch.bytes.len())).expect("a batch");
+    let base_offset = node.append(&part).expect("appended").base_offset;
+    drop(part);
+    assert!(node.log.cached(base_offset) && !frame.is_unique());
+    node.log.detach_cached(base_offset);
+    assert!(node.log.cached(base_offset) && frame.is_unique());
+    node.log.detach_cached(base_offset + 1);
+    assert_eq!(node.headers().len(), 1);
+}
