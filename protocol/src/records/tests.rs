@@ -386,6 +386,31 @@ fn an_old_format_is_named_even_where_it_is_shorter_than_a_header() {
 }
 
 #[test]
+fn no_codec_promises_more_records_than_its_bytes_can_hold() {
+    // As compressible as bytes are: what the formats make of it must stay below what they are trusted with.
+    let plain = vec![0; 4 << 20];
+    for codec in Codec::ALL {
+        let packed = compress(codec, Some(9), &plain);
+        assert!(plain.len() <= codec.decompressed_bytes_max(packed.len()), "{codec}");
+        assert!(
+            codec.decompressed_bytes_max(packed.len()) < 400 * plain.len(),
+            "{codec}"
+        );
+        let header = BatchHeader {
+            record_count: i32::MAX,
+            last_offset_delta: i32::MAX - 1,
+            attributes: Attributes::new(codec),
+            ..batch("kafka-4.3-none.batch").header
+        };
+        let refused = validate_produced(&Batch::assemble(header, &packed));
+        assert!(
+            matches!(refused, Err(InvalidBatch::TooManyRecords { .. })),
+            "{codec}: {refused:?}"
+        );
+    }
+}
+
+#[test]
 fn client_batches_obey_the_rules() {
     let good = batch("kafka-4.3-none.batch");
     let with = |change: &dyn Fn(&mut BatchHeader)| {
@@ -431,6 +456,25 @@ fn client_batches_obey_the_rules() {
         producer_epoch: -1,
     });
     assert_eq!(with(&|h| h.producer_epoch = -1), refused);
+    let fits = i32::try_from((good.bytes.len() - HEADER_LEN) / 7).expect("small");
+    let counted = |count: i32| {
+        move |h: &mut BatchHeader| {
+            h.record_count = count;
+            h.last_offset_delta = count - 1;
+        }
+    };
+    assert_eq!(with(&counted(fits)), Ok(()));
+    for count in [fits + 1, i32::MAX] {
+        let refused = with(&counted(count));
+        let size_bytes = good.bytes.len() - HEADER_LEN;
+        assert_eq!(
+            refused,
+            Err(InvalidBatch::TooManyRecords {
+                record_count: count,
+                size_bytes
+            })
+        );
+    }
     let transactional = |h: &mut BatchHeader| {
         h.producer_id = -1;
         h.attributes = h.attributes.with_transactional(true);

@@ -1,7 +1,11 @@
 //! What a broker demands of a batch that a client sends.
 
-use super::{Batch, RecordError, Records, TimestampType};
+use super::{Batch, HEADER_LEN, RecordError, Records, TimestampType};
 use crate::ids::{Offset, TimestampMs};
+use crate::limits::DECOMPRESSED_BYTES_MAX_DEFAULT;
+
+/// The smallest record: its length, attributes, two deltas, lengths of no key and no value, and no headers, one byte each.
+const RECORD_BYTES_MIN: usize = 7;
 
 /// Why a client's batch is refused from its header alone.
 ///
@@ -20,6 +24,14 @@ pub enum InvalidBatch {
     RecordCount {
         /// As written.
         record_count: i32,
+    },
+    /// More records than the bytes can hold.
+    #[error("{record_count} records do not fit into {size_bytes} bytes")]
+    TooManyRecords {
+        /// As written.
+        record_count: i32,
+        /// Bytes behind the header, compressed or not.
+        size_bytes: usize,
     },
     /// The offsets do not span as many records as there are.
     #[error("last offset delta {last_offset_delta} does not fit {record_count} records")]
@@ -109,6 +121,7 @@ pub fn validate_produced(batch: &Batch) -> Result<(), InvalidBatch> {
             record_count,
         });
     }
+    check_record_count(batch)?;
     if header.is_control() {
         return Err(InvalidBatch::Control);
     }
@@ -147,6 +160,21 @@ pub fn validate_records(records: &Records) -> Result<(), InvalidRecords> {
         }
     }
     Ok(())
+}
+
+/// A count takes offsets and, where these run out, a new segment, so it has to be paid for with bytes.
+fn check_record_count(batch: &Batch) -> Result<(), InvalidBatch> {
+    let record_count = batch.header.record_count;
+    let size_bytes = batch.bytes.len() - HEADER_LEN;
+    let plain_bytes = batch.header.codec().decompressed_bytes_max(size_bytes);
+    let most = plain_bytes.min(DECOMPRESSED_BYTES_MAX_DEFAULT.max(size_bytes)) / RECORD_BYTES_MIN;
+    match usize::try_from(record_count).is_ok_and(|count| count <= most) {
+        true => Ok(()),
+        false => Err(InvalidBatch::TooManyRecords {
+            record_count,
+            size_bytes,
+        }),
+    }
 }
 
 fn validate_producer(batch: &Batch) -> Result<(), InvalidBatch> {

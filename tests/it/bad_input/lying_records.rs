@@ -18,9 +18,18 @@ fn lies() -> Vec<Vec<u8>> {
         encode_record(&mut wrong_deltas, 7, &Record::default());
     }
     let mut one_only = Vec::new();
-    encode_record(&mut one_only, 0, &Record::default());
-    let huge_length = b"\xff\xff\xff\xff\x0f".to_vec();
-    let huge_header_count = b"\x14\0\0\0\x01\x01\xfe\xff\xff\xff\x0f".to_vec();
+    let value = Some(vec![b' '; 20]);
+    encode_record(
+        &mut one_only,
+        0,
+        &Record {
+            value,
+            ..Record::default()
+        },
+    );
+    // Long enough for two records, or the header would be enough to refuse them.
+    let huge_length = b"\xff\xff\xff\xff\x0f\0\0\0\0\0\0\0\0\0\0".to_vec();
+    let huge_header_count = b"\x14\0\0\0\x01\x01\xfe\xff\xff\xff\x0f\0\0\0\0".to_vec();
     let noise = vec![0xa5; 40];
     [wrong_deltas, one_only, huge_length, huge_header_count, noise]
         .iter()
@@ -65,6 +74,33 @@ fn they_are_stored_and_served_and_are_bad_records_to_sql() {
     let last = requests::fetch(&mut connection, &topic, 0, end - 1);
     let batches = Batch::decode_all(&last.records.expect("records are never null"));
     assert_eq!(batches.last().map(Batch::last_offset), Some(end - 1));
+}
+
+/// Every such batch would take 2^31 offsets and a segment of its own.
+#[test]
+fn more_records_than_bytes_are_refused_anywhere() {
+    let broker = TestBroker::start();
+    let mut connection = Connection::open(&broker.kafka_address());
+    let topic = requests::create_topic(&mut connection, "lies", 1, &[]);
+    let lie = Batch {
+        count: i32::MAX,
+        last_offset_delta: i32::MAX - 1,
+        ..Batch::of_values(requests::now_ms(), &["one"])
+    };
+    for attributes in 0..=4 {
+        let lie = Batch {
+            attributes,
+            ..lie.clone()
+        };
+        let answer = requests::produce_bytes(&mut connection, &topic, 0, lie.encode_around(b"123456789"));
+        assert_eq!(
+            answer.error_code,
+            ResponseError::InvalidRecord.code(),
+            "{attributes}: {answer:?}"
+        );
+    }
+    let truth = Batch::of_values(requests::now_ms(), &["one"]);
+    assert_eq!(requests::produce(&mut connection, &topic, 0, &truth), 0);
 }
 
 #[test]

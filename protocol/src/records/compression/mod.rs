@@ -70,6 +70,23 @@ impl Codec {
             name => Self::ALL.into_iter().find(|codec| codec.name() == name),
         }
     }
+
+    /// What `compressed` bytes can decompress to at most, by the codec's format.
+    #[must_use]
+    pub const fn decompressed_bytes_max(self, compressed: usize) -> usize {
+        let ratio = match self {
+            Self::None => 1,
+            // 258 bytes for two codes of one bit each.
+            Self::Gzip => 1032,
+            // Three bytes copy 64.
+            Self::Snappy => 22,
+            // Every further byte of a length stands for 255.
+            Self::Lz4 => 256,
+            // A block of 128 KiB from a header of three bytes and the one that is repeated.
+            Self::Zstd => 32 * 1024,
+        };
+        compressed.saturating_mul(ratio)
+    }
 }
 
 impl fmt::Display for Codec {
