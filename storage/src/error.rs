@@ -37,6 +37,14 @@ impl IoFailure {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge
         )
     }
+
+    /// Whether the process or the machine has no file descriptor left. Only opening a file meets this, so nothing was
+    /// tried and nothing is lost.
+    #[must_use]
+    pub fn is_out_of_descriptors(&self) -> bool {
+        let errno = rustix::io::Errno::from_io_error(&self.source);
+        matches!(errno, Some(rustix::io::Errno::MFILE | rustix::io::Errno::NFILE))
+    }
 }
 
 /// A log that met a failed write or fsync and accepts nothing until the process starts again.

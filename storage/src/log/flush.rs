@@ -8,7 +8,11 @@ use std::{
 use protocol::Offset;
 
 use super::Log;
-use crate::{error::IoFailure, flush::FlushJob, segment::name::FileKind};
+use crate::{
+    error::IoFailure,
+    flush::{FlushJob, Urgency},
+    segment::name::FileKind,
+};
 
 impl Log {
     /// Collects what must reach the device for the log to be durable up to its present end; `None` when nothing waits.
@@ -34,7 +38,7 @@ impl Log {
     }
 
     /// Takes note of how a flush ended. Returns whether the log is durable up to the job's target.
-    pub(crate) fn finish_flush(&self, job: FlushJob, result: Result<(), IoFailure>) -> bool {
+    pub(crate) fn finish_flush(self: &Arc<Self>, job: FlushJob, result: Result<(), IoFailure>) -> bool {
         match result {
             // The folder of a deleted log is gone; nobody waits for it any more.
             _ if self.closed.load(Ordering::Acquire) => false,
@@ -42,11 +46,27 @@ impl Log {
                 self.raise_durable(job.target);
                 true
             }
+            Err(failure) if failure.is_out_of_descriptors() => {
+                tracing::debug!(log = %self.topic_partition(), %failure, "the flush is tried again");
+                self.take_back(job);
+                false
+            }
             Err(failure) => {
                 self.poison(&failure);
                 false
             }
         }
+    }
+
+    /// What a flush could not begin with goes into the next one.
+    fn take_back(self: &Arc<Self>, job: FlushJob) {
+        let mut writer = self.writer();
+        writer.unflushed_bytes += job.bytes;
+        writer.rolled.splice(..0, job.sealed);
+        writer.replaced.splice(..0, job.files);
+        writer.names_changed |= job.names_changed;
+        drop(writer);
+        self.schedule_flush(Urgency::Soon);
     }
 
     /// Makes everything durable and writes what a clean start needs. The log is closed to appends before.

@@ -278,6 +278,24 @@ fn a_failed_fsync_stops_the_log_for_good() {
 }
 
 #[test]
+fn a_flush_without_a_file_descriptor_is_tried_again() {
+    let node = TestNode::new(small_segments());
+    // The flush thread may come first; then there is nothing to take from it.
+    let (ticket, job) = loop {
+        let ticket = node.append(&records(1, NOW)).expect("appended").ticket;
+        if let Some(job) = node.log.capture_flush() {
+            break (ticket, job);
+        }
+    };
+    let no_descriptor = rustix::io::Errno::MFILE.into();
+    let failure = crate::IoFailure::new("sync", node.log.dir(), no_descriptor);
+    assert!(!node.log.finish_flush(job, Err(failure)));
+    assert_eq!(ticket.wait(), Ok(()));
+    node.put(&records(1, NOW));
+    assert_eq!(node.manager.health(), None);
+}
+
+#[test]
 fn a_full_device_refuses_and_recovers_without_a_restart() {
     let node = TestNode::new(LogConfig::default());
     node.put(&records(4, NOW));
