@@ -258,6 +258,23 @@ async fn settings_are_described_and_altered() {
 }
 
 #[tokio::test]
+async fn a_resource_named_twice_is_described_once() {
+    let node = Node::start();
+    node.topic("a", 1).await;
+    let mut request = describe(2, "a");
+    request.resources.extend(describe(4, "1").resources);
+    request.resources.extend(request.resources.clone());
+    // Other ways to write the broker's number name no broker.
+    request.resources.extend(describe(4, "+1").resources);
+    let results = ask(&node, 4, &request).await.results;
+    let codes: Vec<_> = results
+        .iter()
+        .map(|result| (result.resource_type, result.error_code))
+        .collect();
+    assert_eq!(codes, [(2, 0), (4, 0), (4, ErrorCode::InvalidRequest.code())]);
+}
+
+#[tokio::test]
 async fn cluster_and_coordinators() {
     let node = Node::start();
     for version in versions(ApiKey::DescribeCluster) {

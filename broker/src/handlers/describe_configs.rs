@@ -3,7 +3,8 @@
 //! v1: sources and synonyms (KIP-226). v3: types and documentation (KIP-569). v4: flexible.
 //!
 //! Topics show every key of the topic table, brokers every key of the broker table, whether it acts here or not: tools
-//! read keys back and stop where one is missing.
+//! read keys back and stop where one is missing. Every resource is described once, however often it is named: its
+//! description is a thousand times the size of its name.
 
 use std::collections::BTreeMap;
 
@@ -15,6 +16,7 @@ use protocol::messages::describe_configs_response::{
 use protocol::messages::{DescribeConfigsRequest, DescribeConfigsResponse, StrBytes};
 
 use super::RequestContext;
+use super::distinct::{Distinct, distinct};
 use crate::cluster::names::check_topic_name;
 use crate::config::keys::{BROKER_KEYS, Effect, Key, TOPIC_KEYS};
 use crate::config::kinds::Kind;
@@ -37,10 +39,13 @@ pub(crate) async fn handle(ctx: &RequestContext, request: DescribeConfigsRequest
         types: TYPES_FROM <= ctx.api_version,
         documentation: TYPES_FROM <= ctx.api_version && request.include_documentation,
     };
-    let results = request.resources.into_iter().map(|resource| {
+    let resources = distinct(&request.resources, |resource| {
+        (resource.resource_type, resource.resource_name.as_str())
+    });
+    let results = resources.into_iter().map(|Distinct { item: resource, .. }| {
         let described = match resource.resource_type {
-            TOPIC => topic(ctx, &resource, form),
-            BROKER => broker(ctx, &resource, form),
+            TOPIC => topic(ctx, resource, form),
+            BROKER => broker(ctx, resource, form),
             other => Err((
                 ErrorCode::InvalidRequest,
                 format!("resources of type {other} have no settings here"),
@@ -91,7 +96,8 @@ fn broker(
     let image = ctx.services.controller.image();
     let name = resource.resource_name.as_str();
     let whole_cluster = name.is_empty();
-    if !whole_cluster && name.parse() != Ok(image.node_id) {
+    // One name only: '01' would be another resource.
+    if !whole_cluster && name != image.node_id.to_string() {
         let text = format!(
             "this is broker {}, and '{name}' is neither it nor the cluster default",
             image.node_id
@@ -206,12 +212,12 @@ fn is_wanted(resource: &DescribeConfigsResource, key: &Key) -> bool {
 }
 
 fn result(
-    resource: DescribeConfigsResource,
+    resource: &DescribeConfigsResource,
     described: Result<Vec<DescribeConfigsResourceResult>, Refusal>,
 ) -> DescribeConfigsResult {
     let result = DescribeConfigsResult::default()
         .with_resource_type(resource.resource_type)
-        .with_resource_name(resource.resource_name);
+        .with_resource_name(resource.resource_name.clone());
     match described {
         Ok(configs) => result.with_configs(configs),
         Err((code, text)) => result

@@ -5,7 +5,8 @@
 //!
 //! Stage: pipelined.
 //!
-//! Deliberate deviations from Kafka: none.
+//! Deliberate deviation from Kafka: a group that is named twice is described once; its description may be a thousand
+//! times the size of its name.
 
 use std::sync::Arc;
 
@@ -16,6 +17,7 @@ use protocol::messages::describe_groups_response::{DescribeGroupsResponse, Descr
 use protocol::messages::{DescribeGroupsRequest, GroupId, StrBytes};
 
 use super::context::RequestContext;
+use super::distinct::{Distinct, distinct};
 
 /// First version that says that a group does not exist; before, such a group is dead and that is no error.
 const NOT_FOUND_FROM: i16 = 6;
@@ -29,13 +31,17 @@ const OPERATIONS_OMITTED: i32 = i32::MIN;
 /// Answers one request.
 pub(crate) async fn handle(ctx: &RequestContext, request: DescribeGroupsRequest) -> DescribeGroupsResponse {
     let mut groups = Vec::with_capacity(request.groups.len());
-    for group in request.groups {
+    for Distinct { item: group, .. } in distinct(&request.groups, |group| group.as_str()) {
         let operations = match request.include_authorized_operations {
             false => OPERATIONS_OMITTED,
             true if group.starts_with(RESERVED_PREFIX) => RESERVED_OPERATIONS,
             true => OPERATIONS,
         };
-        groups.push(describe(ctx, group).await.with_authorized_operations(operations));
+        groups.push(
+            describe(ctx, group.clone())
+                .await
+                .with_authorized_operations(operations),
+        );
     }
     DescribeGroupsResponse::default().with_groups(groups)
 }
@@ -116,6 +122,16 @@ mod tests {
         let new = response(6, id(), missing());
         assert_eq!(new.error_code, 69);
         assert_eq!(new.error_message.as_deref(), Some("Group g not found."));
+    }
+
+    #[tokio::test]
+    async fn a_group_named_twice_is_described_once() {
+        let node = crate::partitions::fixture::Node::start();
+        let groups = ["a", "b", "a"].map(|id| GroupId(StrBytes::from_static_str(id)));
+        let request = DescribeGroupsRequest::default().with_groups(groups.to_vec());
+        let described = handle(&node.context(6), request).await.groups;
+        let ids: Vec<&str> = described.iter().map(|group| group.group_id.as_str()).collect();
+        assert_eq!(ids, ["a", "b"]);
     }
 
     #[test]
