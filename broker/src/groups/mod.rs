@@ -302,6 +302,7 @@ fn group_config(config: &BrokerConfig) -> GroupConfig {
         offset_metadata_max: keys.offset_metadata_max_bytes,
         offsets_retention_ms: i64::try_from(keys.offsets_retention.as_millis()).unwrap_or(i64::MAX),
         groups_max: GROUPS_PER_PARTITION_MAX,
+        invited_bytes_max: GroupConfig::KAFKA_DEFAULTS.invited_bytes_max,
         record_bytes_max: RECORD_BYTES_MAX,
     }
 }

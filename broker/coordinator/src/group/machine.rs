@@ -11,7 +11,7 @@ use super::record::GroupRecord;
 use super::{
     DeleteOffsetsReply, DescribedGroup, FetchOffsetsReply, GroupCommand, GroupConfig, GroupId, GroupOutcome,
     GroupReply, GroupTimer, HardState, Heartbeat, JoinGroup, JoinReply, LeaveGroup, LeaveReply, ListReply,
-    NAME_BYTES_MAX, PartitionError, SyncGroup, SyncReply,
+    NAME_BYTES_MAX, PROTOCOLS_MAX, PartitionError, Protocol, SyncGroup, SyncReply,
 };
 use crate::outcome::ReplyTo;
 
@@ -26,6 +26,8 @@ pub struct Groups {
     /// Soft state. Once loaded it has an entry for every group that exists: with members, with a metadata record, or
     /// with offsets alone.
     pub(super) live: BTreeMap<GroupId, ClassicGroup>,
+    /// What the member ids take that all groups have handed out and nobody has joined with yet.
+    pub(super) invited_bytes: usize,
     loading: bool,
 }
 
@@ -36,6 +38,7 @@ impl Groups {
             config,
             hard: HardState::empty(),
             live: BTreeMap::new(),
+            invited_bytes: 0,
             loading: true,
         }
     }
@@ -70,7 +73,9 @@ impl Groups {
         match record {
             GroupRecord::OffsetCommit { key, value: Some(_) } => self.enliven(&key.group),
             GroupRecord::GroupMetadata { group, value: None } => {
-                self.live.remove(group);
+                if let Some(ended) = self.live.remove(group) {
+                    self.invited_bytes -= ended.invited_bytes();
+                }
             }
             GroupRecord::OffsetCommit { .. } | GroupRecord::GroupMetadata { .. } | GroupRecord::Unknown { .. } => {}
         }
@@ -99,6 +104,7 @@ impl Groups {
         let mut turn = Turn {
             now,
             config: &self.config,
+            invited_bytes: &mut self.invited_bytes,
             outcome: &mut outcome,
         };
         for (id, value) in self.hard.groups() {
@@ -165,6 +171,7 @@ impl Groups {
             &mut Turn {
                 now,
                 config: &self.config,
+                invited_bytes: &mut self.invited_bytes,
                 outcome,
             },
             request,
@@ -182,6 +189,7 @@ impl Groups {
 
     fn check_join(&self, request: &JoinGroup) -> Result<(), ErrorCode> {
         check_group_id(&request.group)?;
+        check_protocols(&request.protocols, self.config.record_bytes_max)?;
         let names = [&request.client_id, &request.protocol_type];
         let names = names
             .into_iter()
@@ -206,6 +214,7 @@ impl Groups {
                 &mut Turn {
                     now,
                     config: &self.config,
+                    invited_bytes: &mut self.invited_bytes,
                     outcome,
                 },
                 request,
@@ -226,6 +235,7 @@ impl Groups {
                 &mut Turn {
                     now,
                     config: &self.config,
+                    invited_bytes: &mut self.invited_bytes,
                     outcome,
                 },
                 &request,
@@ -249,6 +259,7 @@ impl Groups {
                 &mut Turn {
                     now,
                     config: &self.config,
+                    invited_bytes: &mut self.invited_bytes,
                     outcome,
                 },
                 request,
@@ -267,6 +278,7 @@ impl Groups {
         let mut turn = Turn {
             now,
             config: &self.config,
+            invited_bytes: &mut self.invited_bytes,
             outcome,
         };
         match timer {
@@ -288,6 +300,15 @@ impl Groups {
 fn check_group_id(id: &str) -> Result<(), ErrorCode> {
     if id.is_empty() || NAME_BYTES_MAX < id.len() {
         return Err(ErrorCode::InvalidGroupId);
+    }
+    Ok(())
+}
+
+/// What a member brings for all its protocols must fit into the group's record, which holds it for one of them.
+fn check_protocols(protocols: &[Protocol], bytes_max: usize) -> Result<(), ErrorCode> {
+    let sizes = protocols.iter().map(|own| own.name.len() + own.metadata.len());
+    if PROTOCOLS_MAX < protocols.len() || bytes_max < sizes.sum() {
+        return Err(ErrorCode::InvalidRequest);
     }
     Ok(())
 }

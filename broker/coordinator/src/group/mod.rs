@@ -13,7 +13,8 @@
 //! - A request that is parked twice for one member (after a reconnect) gets its first copy answered with
 //!   `REBALANCE_IN_PROGRESS`, and the parked SyncGroup of a member that is removed gets `UNKNOWN_MEMBER_ID`; Kafka
 //!   forgets them.
-//! - The number of groups of a partition, of members waiting for their first join, and the length of names are bounded.
+//! - The number of groups of a partition, of members waiting for their first join, what they bring for their protocols,
+//!   and the length of names are bounded.
 //! - Where two protocols get equally many votes, the order of the leader's list decides; Kafka's choice is arbitrary.
 //! - Offsets of groups whose name begins with [`RESERVED_PREFIX`](crate::RESERVED_PREFIX) do not expire.
 
@@ -64,6 +65,9 @@ pub const OFFSETS_PARTITION_COUNT: i32 = 50;
 /// 32,767; a member id is made of a client or instance id and 37 bytes more.
 pub const NAME_BYTES_MAX: usize = 32_000;
 
+/// Protocols that one member may offer. Kafka's own clients have as many as assignors, a handful.
+pub const PROTOCOLS_MAX: usize = 100;
+
 /// Partition of `__consumer_offsets` that owns a group.
 pub fn partition_for(group: &str) -> PartitionId {
     crate::partition_of_key(group, OFFSETS_PARTITION_COUNT)
@@ -110,6 +114,9 @@ pub struct GroupConfig {
     pub offsets_retention_ms: i64,
     /// Groups of one `__consumer_offsets` partition. Beyond it new groups are refused.
     pub groups_max: usize,
+    /// Memory for member ids of one `__consumer_offsets` partition that were handed out and that nobody has joined with
+    /// yet, which costs a client nothing. Beyond it no more are handed out.
+    pub invited_bytes_max: usize,
     /// Largest record that the topic takes (`max.message.bytes` less the batch's own bytes). An assignment that does
     /// not fit is refused instead of failing the append.
     pub record_bytes_max: usize,
@@ -126,6 +133,7 @@ impl GroupConfig {
         offset_metadata_max: 4_096,
         offsets_retention_ms: 7 * 24 * 60 * 60 * 1_000,
         groups_max: 100_000,
+        invited_bytes_max: 8 * 1024 * 1024,
         record_bytes_max: 1_000_000,
     };
 }

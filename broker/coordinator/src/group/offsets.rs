@@ -58,6 +58,7 @@ impl Groups {
                 &mut Turn {
                     now,
                     config: &self.config,
+                    invited_bytes: &mut self.invited_bytes,
                     outcome,
                 },
                 request,

@@ -52,14 +52,29 @@ impl ClassicGroup {
 
     /// Hands out a member id. It is forgotten when nobody joins with it within the session timeout.
     fn invite(&mut self, turn: &mut Turn<'_>, id: MemberId, request: &JoinGroup) {
-        if turn.config.members_max <= self.invited.len() {
+        let bytes = *turn.invited_bytes + invitation_bytes(&id);
+        if turn.config.members_max <= self.invited.len() || turn.config.invited_bytes_max < bytes {
             let reply = JoinReply::refused("".into(), ErrorCode::GroupMaxSizeReached);
             return turn.outcome.reply(request.to, GroupReply::Join(reply));
         }
         let due = turn.set_timer(self.session_timer(&id), request.session_timeout_ms);
-        self.invited.insert(id.clone(), due);
+        *turn.invited_bytes = bytes;
+        let before = self.invited.insert(id.clone(), due);
+        assert!(before.is_none(), "a fresh member id is new");
         let reply = JoinReply::refused(id, ErrorCode::MemberIdRequired);
         turn.outcome.reply(request.to, GroupReply::Join(reply));
+    }
+
+    /// The member has come, or is not waited for any longer.
+    pub(super) fn withdraw_invitation(&mut self, turn: &mut Turn<'_>, id: &MemberId) {
+        if self.invited.remove(id).is_some() {
+            *turn.invited_bytes -= invitation_bytes(id);
+        }
+    }
+
+    /// What the group's invitations take.
+    pub(crate) fn invited_bytes(&self) -> usize {
+        self.invited.keys().map(|id| invitation_bytes(id)).sum()
     }
 
     fn add_member(&mut self, turn: &mut Turn<'_>, id: MemberId, request: JoinGroup) {
@@ -71,6 +86,7 @@ impl ClassicGroup {
         if self.members.is_empty() {
             self.protocol_type = Some(request.protocol_type.clone());
         }
+        self.withdraw_invitation(turn, &id);
         self.insert(Member::joining(id.clone(), request));
         self.extend_session_by(turn, &id, turn.config.new_member_join_timeout_ms);
         self.rebalance_or_complete(turn);
@@ -184,6 +200,12 @@ impl JoinReply {
             members: Vec::new(),
         }
     }
+}
+
+/// What an invitation takes: its member id, and the entries of the group and of its timer.
+fn invitation_bytes(id: &str) -> usize {
+    const ENTRIES: usize = 256;
+    id.len() + ENTRIES
 }
 
 /// `client-uuid`, or `instance-uuid` for a static member, as Kafka makes them.

@@ -43,7 +43,7 @@ impl Member {
             instance: request.instance,
             client_id: request.client_id,
             client_host: request.client_host,
-            protocols: request.protocols,
+            protocols: owned(request.protocols),
             assignment: Bytes::new(),
             joining: Some(request.to),
             syncing: None,
@@ -77,7 +77,7 @@ impl Member {
     pub(super) fn update(&mut self, request: JoinGroup) {
         self.session_timeout_ms = request.session_timeout_ms;
         self.rebalance_timeout_ms = rebalance_timeout_ms(&request);
-        self.protocols = request.protocols;
+        self.protocols = owned(request.protocols);
     }
 
     /// The metadata for `protocol`. Empty when there is no protocol, or not this one.
@@ -95,6 +95,14 @@ impl Member {
     pub(super) const fn is_excused(&self) -> bool {
         !self.is_new && (self.joining.is_some() || self.syncing.is_some())
     }
+}
+
+/// The protocols apart from the request: its bytes would keep the whole frame alive for as long as the member lives.
+fn owned(mut protocols: Vec<Protocol>) -> Vec<Protocol> {
+    for protocol in &mut protocols {
+        protocol.metadata = Bytes::copy_from_slice(&protocol.metadata);
+    }
+    protocols
 }
 
 /// Version 0 of JoinGroup has no rebalance timeout and arrives as -1: the session timeout counts.

@@ -49,6 +49,8 @@ pub(crate) use describe::UnusedSince;
 pub(crate) struct Turn<'a> {
     pub(crate) now: TimestampMs,
     pub(crate) config: &'a GroupConfig,
+    /// What the invitations of all groups take.
+    pub(crate) invited_bytes: &'a mut usize,
     pub(crate) outcome: &'a mut GroupOutcome,
 }
 
@@ -224,7 +226,6 @@ impl ClassicGroup {
             assert!(before.is_none(), "an instance id belongs to one member");
         }
         self.leader.get_or_insert_with(|| member.id.clone());
-        self.invited.remove(&member.id);
         let before = self.members.insert(member.id.clone(), member);
         assert!(before.is_none(), "a member joins once");
     }
@@ -232,7 +233,7 @@ impl ClassicGroup {
     /// Removes a member or an invited one, answers what it waits for, and stops its session. The next member by id
     /// inherits the leadership. Outside of a join phase the caller rebalances when it removed a member.
     fn remove(&mut self, turn: &mut Turn<'_>, id: &MemberId) {
-        self.invited.remove(id);
+        self.withdraw_invitation(turn, id);
         turn.stop_timer(self.session_timer(id));
         let Some(mut member) = self.members.remove(id) else {
             return;

@@ -98,11 +98,15 @@ impl ClassicGroup {
     /// The leader's assignment: writes the group down, makes it stable, and gives everybody who asked their part.
     /// Members that the leader left out get nothing.
     fn assign(&mut self, turn: &mut Turn<'_>, mut assignments: BTreeMap<MemberId, Bytes>) {
-        let value = self.metadata(|member| assignments.remove(&member.id).unwrap_or_default());
+        let mut value = self.metadata(|member| assignments.remove(&member.id).unwrap_or_default());
         if turn.config.record_bytes_max < record_bytes(&value) {
             // Kafka fails the append and tells the clients that the server is at fault; so do we, before the append.
             self.cancel_sync(turn, ErrorCode::UnknownServerError);
             return self.prepare_rebalance(turn);
+        }
+        for member in &mut value.members {
+            // Apart from the request, whose whole frame it would keep alive.
+            member.assignment = Bytes::copy_from_slice(&member.assignment);
         }
         for (member, written) in self.members.values_mut().zip(&value.members) {
             assert_eq!(member.id, written.member, "the record lists the members in order");

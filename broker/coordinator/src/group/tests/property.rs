@@ -25,6 +25,7 @@ const CONFIG: GroupConfig = GroupConfig {
     offset_metadata_max: 8,
     offsets_retention_ms: 2_000,
     groups_max: 3,
+    invited_bytes_max: 1_000,
     record_bytes_max: 400,
 };
 

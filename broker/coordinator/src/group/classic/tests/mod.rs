@@ -404,6 +404,71 @@ fn invitations_and_groups_are_bounded() {
 }
 
 #[test]
+fn invitations_of_all_groups_share_one_bound() {
+    let config = GroupConfig {
+        // Two invitations to clients with a name of one letter.
+        invited_bytes_max: 600,
+        ..GroupConfig::KAFKA_DEFAULTS
+    };
+    check_with(
+        config,
+        "
+        > join a group=h
+        write h gen=0
+        a: MEMBER_ID_REQUIRED member=a-1
+        > join b
+        write g gen=0
+        b: MEMBER_ID_REQUIRED member=b-2
+        > join c
+        c: GROUP_MAX_SIZE_REACHED member=
+        > join d group=i
+        d: GROUP_MAX_SIZE_REACHED member=
+        > join b member=b-2
+        > join c
+        c: MEMBER_ID_REQUIRED member=c-5
+        > join d
+        d: GROUP_MAX_SIZE_REACHED member=
+        > delete x group=h
+        write h gone
+        x: NONE (durable)
+        > join d
+        d: MEMBER_ID_REQUIRED member=d-7
+        > join e
+        e: GROUP_MAX_SIZE_REACHED member=
+        > wait 10s
+        b: joined gen=1 range member=b-2 leader=b-2 members=b-2
+        > join e group=j
+        write j gen=0
+        e: MEMBER_ID_REQUIRED member=e-9
+        ",
+    );
+}
+
+#[test]
+fn what_a_member_brings_for_its_protocols_is_bounded() {
+    let config = GroupConfig {
+        record_bytes_max: 200,
+        ..GroupConfig::KAFKA_DEFAULTS
+    };
+    let many: Vec<String> = (0..101).map(|number| format!("p{number}")).collect();
+    let (many, long) = (many.join(","), "x".repeat(100));
+    check_with(
+        config,
+        &format!(
+            "
+            > join a protocols={many}
+            a: INVALID_REQUEST member=
+            > join a protocols=range,sticky meta={long}
+            a: INVALID_REQUEST member=
+            > join a meta={long}
+            write g gen=0
+            a: MEMBER_ID_REQUIRED member=a-3
+            "
+        ),
+    );
+}
+
+#[test]
 fn an_assignment_that_no_record_can_hold_is_refused_and_the_group_rebalances() {
     let config = GroupConfig {
         record_bytes_max: 200,
