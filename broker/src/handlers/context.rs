@@ -7,6 +7,7 @@ use protocol::ids::TimestampMs;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::HostPort;
+use crate::partitions::ConnectionBudget;
 use crate::services::Services;
 
 /// The surroundings of one request.
@@ -28,6 +29,8 @@ pub struct RequestContext {
     pub peer: SocketAddr,
     /// Length of the frame that the request came in. Whatever part of the request is kept keeps all of it in memory.
     pub frame_bytes: usize,
+    /// Memory for records that this connection may still take.
+    pub fetch_budget: ConnectionBudget,
     /// Fires when the broker stops or the connection is lost: a handler that waits (Fetch, JoinGroup) answers at
     /// once, with what it has, or is dropped soon afterwards.
     pub closing: CancellationToken,

@@ -16,6 +16,7 @@ use super::response::ResponseFrame;
 use crate::config::HostPort;
 use crate::env::panic_text;
 use crate::handlers::{self, CloseReason, Order, Reply, RequestContext, Route};
+use crate::partitions::ConnectionBudget;
 use crate::services::Services;
 
 /// What every request of one connection shares.
@@ -27,6 +28,8 @@ pub struct Surroundings {
     pub advertised: Arc<HostPort>,
     /// Remote end.
     pub peer: std::net::SocketAddr,
+    /// Memory for records in its responses.
+    pub fetch_budget: ConnectionBudget,
     /// Fires when the connection ends.
     pub closing: CancellationToken,
 }
@@ -136,6 +139,7 @@ impl Surroundings {
             advertised: Arc::clone(&self.advertised),
             peer: self.peer,
             frame_bytes,
+            fetch_budget: self.fetch_budget.clone(),
             closing: self.closing.clone(),
         }
     }

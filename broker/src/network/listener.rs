@@ -157,6 +157,7 @@ impl Acceptor {
             services: Arc::clone(&self.services),
             advertised,
             peer,
+            fetch_budget: self.services.partitions.fetch_budget().connection(),
             closing: self.stopping.child_token(),
         };
         let serving = serve(Serving {

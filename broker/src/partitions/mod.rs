@@ -30,8 +30,8 @@ use tokio::sync::watch;
 use crate::config::BrokerConfig;
 use crate::env::Env;
 
-pub use budget::FetchBudget;
 pub(crate) use budget::Held;
+pub use budget::{ConnectionBudget, FetchBudget};
 pub use directory::Directory;
 pub use partition::{LeaderEpochMismatch, LookupError, Partition};
 pub use topic::Topic;

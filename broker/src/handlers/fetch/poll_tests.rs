@@ -184,7 +184,7 @@ async fn spent_memory_is_waited_for() {
     let node = Node::start();
     node.topic("t", 1).await;
     let size = write(&node, "t", 0);
-    let budget = node.services.partitions.fetch_budget();
+    let budget = node.services.partitions.fetch_budget().connection();
     let all = budget.try_take(usize::MAX).expect("nobody else holds any");
     let ctx = node.context(12);
     let mut fetch = handle(&ctx, request("t", &[0], 1)).boxed();

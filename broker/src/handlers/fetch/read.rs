@@ -14,7 +14,7 @@ use storage::{AbortedTransaction, Isolation, Log, Marks};
 
 use super::plan::{Plan, Target, Wanted};
 use crate::kafka_error;
-use crate::partitions::{FetchBudget, Held, Partition};
+use crate::partitions::{ConnectionBudget, Held, Partition};
 
 /// First version whose clients know zstd (KIP-110).
 const ZSTD_FROM: i16 = 10;
@@ -72,7 +72,7 @@ pub(super) struct Data {
 }
 
 /// Reads the plan once. `held` is memory that the caller has already taken for the first read.
-pub(super) fn pass(plan: &Plan, limits: Limits, budget: &FetchBudget, mut held: Option<Held>) -> Pass {
+pub(super) fn pass(plan: &Plan, limits: Limits, budget: &ConnectionBudget, mut held: Option<Held>) -> Pass {
     let mut pass = Pass {
         reads: Vec::with_capacity(plan.targets.len()),
         ..Pass::default()
@@ -139,7 +139,7 @@ fn read_partition(
     wanted: &Wanted,
     limits: Limits,
     allowance: Allowance,
-    budget: &FetchBudget,
+    budget: &ConnectionBudget,
     held: &mut Option<Held>,
 ) -> Outcome {
     if let Err(mismatch) = partition.check_leader_epoch(wanted.leader_epoch) {

@@ -34,7 +34,7 @@ fn from(partition: &Arc<Partition>, offset: i64, max_bytes: usize) -> Target {
 }
 
 fn pass(targets: Vec<Target>, limits: Limits) -> Pass {
-    read::pass(&Plan { targets }, limits, &FetchBudget::new(1 << 30), None)
+    read::pass(&Plan { targets }, limits, &FetchBudget::new(1 << 30).connection(), None)
 }
 
 fn sizes(pass: &Pass) -> Vec<usize> {
@@ -209,10 +209,10 @@ fn a_spent_budget_asks_to_wait_and_never_takes_what_others_hold() {
     let plan = Plan {
         targets: vec![from(&partition, 0, 1 << 20)],
     };
-    let first = read::pass(&plan, LIMITS, &budget, None);
-    let second = read::pass(&plan, LIMITS, &budget, None);
+    let first = read::pass(&plan, LIMITS, &budget.connection(), None);
+    let second = read::pass(&plan, LIMITS, &budget.connection(), None);
     assert_eq!((first.bytes, second.bytes, budget.free_bytes()), (size, size, 0));
-    let third = read::pass(&plan, LIMITS, &budget, None);
+    let third = read::pass(&plan, LIMITS, &budget.connection(), None);
     assert_eq!((third.bytes, third.needs_memory), (0, Some(size)));
     drop(first);
     assert_eq!(
@@ -220,7 +220,7 @@ fn a_spent_budget_asks_to_wait_and_never_takes_what_others_hold() {
         size,
         "memory returns with the last handle to the records"
     );
-    assert_eq!(read::pass(&plan, LIMITS, &budget, None).bytes, size);
+    assert_eq!(read::pass(&plan, LIMITS, &budget.connection(), None).bytes, size);
 }
 
 #[test]

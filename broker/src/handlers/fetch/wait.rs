@@ -79,9 +79,9 @@ impl<'a> LongPoll<'a> {
         let services = &self.ctx.services;
         let limits = self.limits;
         if read::in_memory(&self.plan, limits.isolation) {
-            return read::pass(&self.plan, limits, services.partitions.fetch_budget(), held);
+            return read::pass(&self.plan, limits, &self.ctx.fetch_budget, held);
         }
-        let (plan, budget) = (Arc::clone(&self.plan), services.partitions.fetch_budget().clone());
+        let (plan, budget) = (Arc::clone(&self.plan), self.ctx.fetch_budget.clone());
         let cold = services
             .env
             .spawn_blocking(move || read::pass(&plan, limits, &budget, held));
@@ -130,10 +130,7 @@ impl<'a> LongPoll<'a> {
     }
 
     async fn wait_for_memory(&self, bytes: usize) -> Ended {
-        match self
-            .bounded(self.ctx.services.partitions.fetch_budget().take(bytes))
-            .await
-        {
+        match self.bounded(self.ctx.fetch_budget.take(bytes)).await {
             Some(memory) => Ended::ReadAgain(memory),
             None => Ended::TimedOut,
         }
