@@ -11,6 +11,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use futures::FutureExt;
 use protocol::ids::TimestampMs;
+use storage::MonotonicClock;
 use tokio::task::JoinHandle;
 use tracing::error;
 use uuid::Uuid;
@@ -89,6 +90,12 @@ impl Env {
         T: Send + 'static,
     {
         tokio::task::spawn_blocking(work)
+    }
+}
+
+impl MonotonicClock for Env {
+    fn monotonic(&self) -> Duration {
+        Self::monotonic(self)
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use processor::config::EngineConfig;
 use processor::engine::{Engine, EngineError};
 use storage::fs::{DiskFs, Fs};
-use storage::{FlushObserver, FlushRound, LogManager, OpenError, StorageConfig};
+use storage::{FlushObserver, FlushRound, LogManager, MonotonicClock, OpenError, StorageConfig};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -208,7 +208,8 @@ async fn open_data(config: &Arc<BrokerConfig>, env: &Arc<Env>, metrics: &Arc<Met
     let open = move || {
         let fs: Arc<dyn Fs> = Arc::new(DiskFs);
         let observer = Arc::new(FlushMetrics::new(metrics, Arc::clone(&env)));
-        let manager = LogManager::open(storage_config(&config), Arc::clone(&fs), env.now_ms())?;
+        let clock = Arc::clone(&env) as Arc<dyn MonotonicClock>;
+        let manager = LogManager::open(storage_config(&config), Arc::clone(&fs), clock)?;
         manager.observe_flushes(observer);
         let data_dir = &config.node.data_dir;
         let identity = Identity::open(fs.as_ref(), data_dir, config.node.id, env.uuid())?;
@@ -290,6 +291,7 @@ fn storage_config(config: &BrokerConfig) -> StorageConfig {
     let expiration = config.kafka.defaults.producer_id_expiration.as_millis();
     StorageConfig {
         flush_delay_max: config.storage.flush_delay_max,
+        async_flush_delay: config.storage.async_flush_delay,
         mmap: config.storage.mmap,
         producer_id_expiration_ms: i64::try_from(expiration).unwrap_or(i64::MAX),
         batch_cache_bytes: config.storage.batch_cache_bytes,

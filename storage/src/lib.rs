@@ -37,6 +37,7 @@
 
 mod cache;
 mod checkpoint;
+mod clock;
 mod config;
 mod directory;
 mod durable_marks;
@@ -67,6 +68,7 @@ extern crate self as storage;
 )]
 mod faulty_fs;
 
+pub use clock::MonotonicClock;
 pub use config::{Durability, LogConfig, StorageConfig, TimestampType};
 pub use epochs::EpochStart;
 pub use error::{

@@ -14,6 +14,7 @@ use protocol::{TimestampMs, TopicId, TopicPartition};
 use crate::{
     cache::CacheBudget,
     checkpoint::parent,
+    clock::MonotonicClock,
     config::{LogConfig, StorageConfig},
     directory::{DataDirectory, deleted_folder},
     durable_marks::DurableMarks,
@@ -73,11 +74,15 @@ pub struct StorageStats {
 
 impl LogManager {
     /// Opens a data folder, creating it when missing: takes its lock, reads how the last run ended, starts the flush
-    /// threads. No log is opened yet.
+    /// threads. No log is opened yet. The clock tells when a flush is due.
     ///
     /// # Errors
     /// [`OpenError::Locked`] when another process has it, [`OpenError::NewerVersion`], [`OpenError::Io`].
-    pub fn open(config: StorageConfig, fs: Arc<dyn Fs>, _now: TimestampMs) -> Result<Arc<Self>, OpenError> {
+    pub fn open(
+        config: StorageConfig,
+        fs: Arc<dyn Fs>,
+        clock: Arc<dyn MonotonicClock>,
+    ) -> Result<Arc<Self>, OpenError> {
         let directory = DataDirectory::open(&fs, &config.data_dir)?;
         let started_clean = directory.take_clean_mark()?;
         for doomed in directory.deleted_partitions()? {
@@ -92,6 +97,7 @@ impl LogManager {
             marks: Arc::clone(&marks),
             space: Arc::clone(&space),
             observer: OnceLock::new(),
+            clock,
         };
         let started = Scheduler::start(&config, env);
         let scheduler = started.map_err(|error| IoFailure::new("start threads for", &config.data_dir, error))?;

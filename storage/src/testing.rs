@@ -1,6 +1,13 @@
 //! What the tests of this crate share: a node on the faulty file system, and batches.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use bytes::Bytes;
 use protocol::{
@@ -10,12 +17,30 @@ use protocol::{
 use uuid::Uuid;
 
 use crate::{
-    AppendError, AppendOrigin, Appended, Isolation, Log, LogConfig, LogManager, OpenError, ReadError, StorageConfig,
+    AppendError, AppendOrigin, Appended, Isolation, Log, LogConfig, LogManager, MonotonicClock, OpenError, ReadError,
+    StorageConfig,
     faulty_fs::{FaultyFs, Loss},
     fs::Fs,
 };
 
 pub(crate) const NOW: TimestampMs = 1_700_000_000_000;
+
+/// A clock that moves by hand. What waits for it goes on all the same when its wait has run out.
+#[derive(Debug, Default)]
+pub(crate) struct HandClock(AtomicU64);
+
+impl HandClock {
+    pub(crate) fn advance(&self, by: Duration) {
+        let millis = u64::try_from(by.as_millis()).expect("a few hours");
+        self.0.fetch_add(millis, Ordering::SeqCst);
+    }
+}
+
+impl MonotonicClock for HandClock {
+    fn monotonic(&self) -> Duration {
+        Duration::from_millis(self.0.load(Ordering::SeqCst))
+    }
+}
 
 /// A node with one log.
 pub(crate) struct TestNode {
@@ -23,6 +48,10 @@ pub(crate) struct TestNode {
     pub(crate) manager: Arc<LogManager>,
     pub(crate) log: Arc<Log>,
     pub(crate) config: LogConfig,
+}
+
+pub(crate) fn clock() -> Arc<dyn MonotonicClock> {
+    Arc::new(HandClock::default())
 }
 
 pub(crate) fn storage_config() -> StorageConfig {
@@ -64,7 +93,7 @@ impl TestNode {
 
     pub(crate) fn start_with(storage: StorageConfig, fs: Arc<FaultyFs>, config: LogConfig) -> Result<Self, OpenError> {
         let shared: Arc<dyn Fs> = Arc::clone(&fs) as Arc<dyn Fs>;
-        let manager = LogManager::open(storage, shared, NOW)?;
+        let manager = LogManager::open(storage, shared, clock())?;
         let log = manager.open_log(partition(), topic_id(), Arc::new(config.clone()), NOW)?;
         Ok(Self {
             fs,

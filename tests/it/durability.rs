@@ -12,7 +12,7 @@ use protocol::{
     Offset, PartitionId, TimestampMs, TopicId, TopicPartition,
     records::{Batch, BatchBuilder, BatchIter, BatchStamp, Codec},
 };
-use storage::{AppendOrigin, Durability, Isolation, Log, LogConfig, LogManager, StorageConfig, fs::Fs};
+use storage::{AppendOrigin, Durability, Isolation, Log, LogConfig, LogManager, MonotonicClock, StorageConfig, fs::Fs};
 use tests::faulty_fs::{Faults, FaultyFs, Loss};
 use uuid::Uuid;
 
@@ -32,6 +32,16 @@ struct Promises {
     next_value: u64,
 }
 
+/// A clock that stands still: every flush here is awaited.
+#[derive(Debug)]
+struct Still;
+
+impl MonotonicClock for Still {
+    fn monotonic(&self) -> Duration {
+        Duration::ZERO
+    }
+}
+
 struct Node {
     manager: Arc<LogManager>,
     logs: Vec<Arc<Log>>,
@@ -44,7 +54,7 @@ fn start(fs: &Arc<FaultyFs>, syncfs_threshold: usize) -> Option<Node> {
         syncfs_threshold,
         ..StorageConfig::new("/data")
     };
-    let manager = LogManager::open(config, Arc::clone(fs) as Arc<dyn Fs>, NOW).ok()?;
+    let manager = LogManager::open(config, Arc::clone(fs) as Arc<dyn Fs>, Arc::new(Still)).ok()?;
     let open = |partition| {
         let id = TopicId(Uuid::from_u128(9));
         manager

@@ -268,7 +268,12 @@ impl ImageApplier for Applied {
 }
 
 fn open(folder: &TempDir) -> (Arc<LogManager>, Arc<Controller>, Arc<Applied>) {
-    let manager = LogManager::open(StorageConfig::new(folder.path()), Arc::new(DiskFs), NOW).expect("a usable folder");
+    let manager = LogManager::open(
+        StorageConfig::new(folder.path()),
+        Arc::new(DiskFs),
+        Arc::new(Env::system()),
+    )
+    .expect("a usable folder");
     let identity = Identity::open(&DiskFs, folder.path(), NODE, Uuid::from_u128(5)).expect("an identity");
     let (store, image) = MetadataStore::open(&manager, folder.path(), &identity, NOW).expect("a readable log");
     let applied = Arc::new(Applied::default());

@@ -116,6 +116,8 @@ pub struct StorageSettings {
     pub low_space_bytes: u64,
     /// Longest time between an append and its flush.
     pub flush_delay_max: Duration,
+    /// The same for a topic with durability `async`; never shorter.
+    pub async_flush_delay: Duration,
     /// Memory for recently written batches.
     pub batch_cache_bytes: usize,
     /// Whether SQL scans map sealed segments into memory.

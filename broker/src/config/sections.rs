@@ -76,7 +76,8 @@ pub static SETTINGS: &[Setting] = &[
 
     quoted("storage.durability", "fsync", "What acks=all waits for: fsync (the device) or async (the page cache). Topics may choose with tidemill.durability."),
     quoted("storage.low_space", "256MiB", "Produce is refused when the file system has less room than this."),
-    quoted("storage.flush_delay", "10ms", "Longest time between an append and its flush."),
+    quoted("storage.flush_delay", "10ms", "Longest time between an append and the beginning of its flush, where durability is fsync."),
+    quoted("storage.async_flush_delay", "1s", "The same where durability is async: what a power cut may take. Never shorter than storage.flush_delay."),
     quoted("storage.batch_cache", "64MiB", "Memory for recently written batches, from which consumers at the tail are served."),
     bare("storage.mmap", "true", "Whether SQL scans map closed segments into memory. A disk error under a map ends the process."),
 

@@ -109,6 +109,7 @@ fn storage(reader: &Reader<'_>) -> Result<StorageSettings, ConfigError> {
         low_space_bytes: parse_size(reader.text("storage.low_space"))
             .map_err(|error| reader.invalid("storage.low_space", error))?,
         flush_delay_max: reader.duration("storage.flush_delay")?,
+        async_flush_delay: reader.duration("storage.async_flush_delay")?,
         batch_cache_bytes: reader.size("storage.batch_cache")?,
         mmap: reader.parsed("storage.mmap")?,
     })

@@ -79,7 +79,8 @@ struct Run {
 
 impl Run {
     fn over(folder: &Path, image: Image) -> Self {
-        let manager = LogManager::open(StorageConfig::new(folder), Arc::new(DiskFs), NOW).expect("the folder opens");
+        let manager = LogManager::open(StorageConfig::new(folder), Arc::new(DiskFs), Arc::new(Env::system()))
+            .expect("the folder opens");
         let run = Self {
             partitions: Partitions::new(manager, config(folder), Arc::new(Env::system())),
             image,

@@ -10,7 +10,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use protocol::ids::{PartitionId, TimestampMs, TopicId, TopicPartition};
 use protocol::records::{BatchBuilder, BatchStamp, Codec};
-use storage::{AppendOrigin, DiskFs, Isolation, LogConfig, LogManager, StorageConfig, VisibleReader};
+use storage::{AppendOrigin, DiskFs, Isolation, LogConfig, LogManager, MonotonicClock, StorageConfig, VisibleReader};
 use tempfile::TempDir;
 use uuid::Uuid;
 
@@ -35,11 +35,12 @@ impl World {
     /// An empty world at noon.
     pub(crate) fn new() -> Self {
         let folder = TempDir::new().expect("a temporary folder");
+        let clock = Arc::new(TestClock(AtomicI64::new(NOON)));
         Self {
-            topics: Arc::new(TestTopics::new(folder.path())),
+            topics: Arc::new(TestTopics::new(folder.path(), Arc::clone(&clock))),
             folder,
             catalog: Arc::default(),
-            clock: Arc::new(TestClock(AtomicI64::new(NOON))),
+            clock,
         }
     }
 
@@ -107,6 +108,7 @@ impl World {
 }
 
 /// A clock that moves only by hand.
+#[derive(Debug)]
 pub(crate) struct TestClock(AtomicI64);
 
 impl TestClock {
@@ -126,6 +128,12 @@ impl Clock for TestClock {
     }
 }
 
+impl MonotonicClock for TestClock {
+    fn monotonic(&self) -> Duration {
+        Clock::monotonic(self)
+    }
+}
+
 /// Topics over a real log manager.
 pub(crate) struct TestTopics {
     manager: Arc<LogManager>,
@@ -133,12 +141,12 @@ pub(crate) struct TestTopics {
 }
 
 impl TestTopics {
-    fn new(folder: &Path) -> Self {
+    fn new(folder: &Path, clock: Arc<TestClock>) -> Self {
         let config = StorageConfig {
             flush_threads: 1,
             ..StorageConfig::new(folder.join("data"))
         };
-        let manager = LogManager::open(config, Arc::new(DiskFs), NOON).expect("a data folder");
+        let manager = LogManager::open(config, Arc::new(DiskFs), clock).expect("a data folder");
         Self {
             manager,
             topics: Mutex::default(),

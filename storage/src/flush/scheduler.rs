@@ -13,6 +13,7 @@ use std::{
 
 use super::{FlushJob, FlushObserver, FlushRound, pool::SyncPool};
 use crate::{
+    clock::MonotonicClock,
     config::StorageConfig,
     durable_marks::DurableMarks,
     error::{FlushError, IoFailure},
@@ -40,6 +41,7 @@ pub(crate) struct FlushEnv {
     pub(crate) marks: Arc<DurableMarks>,
     pub(crate) space: Arc<SpaceGuard>,
     pub(crate) observer: OnceLock<Arc<dyn FlushObserver>>,
+    pub(crate) clock: Arc<dyn MonotonicClock>,
 }
 
 /// The flush scheduler: a queue that any thread may fill and one thread that empties it.
@@ -58,10 +60,18 @@ pub(crate) struct Scheduler {
 
 #[derive(Debug, Default)]
 struct Queue {
-    dirty: Vec<Arc<Log>>,
-    lazy: Vec<Arc<Log>>,
+    dirty: Waiting,
+    lazy: Waiting,
     urgent: bool,
     stop: Option<Stop>,
+}
+
+/// Logs that wait, and until when the first of them may.
+#[derive(Debug, Default)]
+struct Waiting {
+    logs: Vec<Arc<Log>>,
+    /// On the monotonic clock; `None` while no log waits.
+    due: Option<Duration>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,13 +118,13 @@ impl Scheduler {
         // What the thread is waiting for decides whether it has to hear of this.
         let mut notify = false;
         if log.queued.fetch_max(wanted, Ordering::AcqRel) < wanted {
-            let list = if urgency == Urgency::Lazy {
-                &mut queue.lazy
-            } else {
-                &mut queue.dirty
+            let (waiting, delay) = match urgency {
+                Urgency::Lazy => (&mut queue.lazy, self.async_delay),
+                Urgency::Soon | Urgency::Now => (&mut queue.dirty, self.delay),
             };
-            notify = list.is_empty();
-            list.push(Arc::clone(log));
+            notify = waiting.due.is_none();
+            waiting.due.get_or_insert_with(|| self.env.clock.monotonic() + delay);
+            waiting.logs.push(Arc::clone(log));
         }
         if urgent && !queue.urgent {
             queue.urgent = true;
@@ -149,9 +159,8 @@ impl Scheduler {
     }
 
     fn run(&self, pool: &SyncPool) {
-        let mut lazy_waited = Duration::ZERO;
         loop {
-            let (logs, stopping) = self.gather(&mut lazy_waited);
+            let (logs, stopping) = self.gather();
             if stopping == Some(Stop::Abandon) {
                 let closed = |log: &Arc<Log>| FlushError::Closed(log.topic_partition().clone());
                 logs.iter().for_each(|log| log.gate.fail(closed(log)));
@@ -165,46 +174,43 @@ impl Scheduler {
     }
 
     /// Waits until a round is due and takes what belongs to it.
-    fn gather(&self, lazy_waited: &mut Duration) -> (Vec<Arc<Log>>, Option<Stop>) {
+    fn gather(&self) -> (Vec<Arc<Log>>, Option<Stop>) {
         let mut queue = self.lock();
         loop {
             if queue.stop.is_some() {
-                let mut logs = mem::take(&mut queue.dirty);
-                logs.append(&mut queue.lazy);
+                let mut logs = queue.dirty.take();
+                logs.append(&mut queue.lazy.take());
                 return (logs, queue.stop);
             }
-            let delay = match (queue.urgent, queue.dirty.is_empty(), queue.lazy.is_empty()) {
-                (true, ..) => return (self.take_round(&mut queue, lazy_waited), None),
-                (false, true, true) => {
-                    *lazy_waited = Duration::ZERO;
-                    queue = self.wake.wait(queue).unwrap_or_else(PoisonError::into_inner);
-                    continue;
-                }
-                (false, false, _) => self.delay,
-                (false, true, false) => self.async_delay.saturating_sub(*lazy_waited),
+            let now = self.env.clock.monotonic();
+            let due = [queue.dirty.due, queue.lazy.due].into_iter().flatten().min();
+            if queue.urgent || due.is_some_and(|due| due <= now) {
+                return (self.take_round(&mut queue, now), None);
+            }
+            let Some(due) = due else {
+                queue = self.wake.wait(queue).unwrap_or_else(PoisonError::into_inner);
+                continue;
             };
-            let had_dirty = !queue.dirty.is_empty();
             let (guard, timeout) = self
                 .wake
-                .wait_timeout(queue, delay)
+                .wait_timeout(queue, due - now)
                 .unwrap_or_else(PoisonError::into_inner);
             queue = guard;
             if timeout.timed_out() {
-                *lazy_waited += delay;
-                if had_dirty || self.async_delay <= *lazy_waited {
-                    return (self.take_round(&mut queue, lazy_waited), None);
-                }
+                // A wait that ran out is time that has passed, also for a clock that somebody moves by hand.
+                return (self.take_round(&mut queue, due), None);
             }
         }
     }
 
-    fn take_round(&self, queue: &mut Queue, lazy_waited: &mut Duration) -> Vec<Arc<Log>> {
+    /// Every log of the ordinary delay, and the others when their time has come: rounds that somebody awaits come as
+    /// often as they like, and must not put these off.
+    fn take_round(&self, queue: &mut Queue, now: Duration) -> Vec<Arc<Log>> {
         queue.urgent = false;
         self.urgent.store(false, Ordering::Release);
-        let mut logs = mem::take(&mut queue.dirty);
-        if self.async_delay <= *lazy_waited {
-            *lazy_waited = Duration::ZERO;
-            logs.append(&mut queue.lazy);
+        let mut logs = queue.dirty.take();
+        if queue.lazy.due.is_some_and(|due| due <= now) {
+            logs.append(&mut queue.lazy.take());
         }
         logs
     }
@@ -301,6 +307,13 @@ impl Scheduler {
 
     fn lock(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Waiting {
+    fn take(&mut self) -> Vec<Arc<Log>> {
+        self.due = None;
+        mem::take(&mut self.logs)
     }
 }
 

@@ -16,7 +16,8 @@ const NO_SHARE_GROUPS: &str = "share groups are not served";
 const NO_QUOTAS: &str = "there are no quotas yet";
 const NO_SESSIONS: &str = "fetch sessions are not kept yet";
 const OWN_THREADS: &str = "there is no request queue between network and handlers here";
-const FLUSHED_ALREADY: &str = "every append is flushed within storage.flush_delay";
+const FLUSHED_ALREADY: &str =
+    "every append is flushed within storage.flush_delay (storage.async_flush_delay under async)";
 
 const LONG_MAX: &str = "9223372036854775807";
 const INT_MAX: &str = "2147483647";

@@ -10,8 +10,7 @@ const NO_COMPACTION: &str = "logs are not compacted yet; a compacted topic keeps
 const NO_REPLICAS: &str = "partitions have one replica here";
 const NO_TIERING: &str = "there is no tiered storage yet";
 const NO_SHARE_GROUPS: &str = "share groups are not served";
-const FLUSHED_ALREADY: &str =
-    "every append is flushed within storage.flush_delay; choose with tidemill.durability whether produce waits for it";
+const FLUSHED_ALREADY: &str = "every append is flushed within storage.flush_delay (storage.async_flush_delay under async); choose with tidemill.durability whether produce waits for it";
 
 const fn key(
     name: &'static str,

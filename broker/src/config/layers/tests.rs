@@ -88,3 +88,14 @@ fn a_kafka_key_and_its_setting_are_one() {
     let config = load(&flags(&["storage.durability=async"])).expect("async").config;
     assert_eq!(config.kafka.static_keys["tidemill.durability"], "async");
 }
+
+#[test]
+fn each_durability_has_a_flush_delay_of_its_own() {
+    let storage = load(&Overrides::default()).expect("defaults").config.storage;
+    assert_eq!(storage.flush_delay_max, Duration::from_millis(10));
+    assert_eq!(storage.async_flush_delay, Duration::from_secs(1));
+    let longer = flags(&["storage.async_flush_delay=1m"]);
+    let storage = load(&longer).expect("a longer delay").config.storage;
+    assert_eq!(storage.async_flush_delay, Duration::from_secs(60));
+    assert_eq!(storage.flush_delay_max, Duration::from_millis(10));
+}

@@ -6,7 +6,7 @@ use crate::{
     Isolation, LogConfig, ReadError, VisibleReader,
     faulty_fs::Loss,
     segment::name::{FileKind, path},
-    testing::{NOW, TestNode, parse, records, small_segments, storage_config},
+    testing::{NOW, TestNode, clock, parse, records, small_segments, storage_config},
 };
 
 fn filled(batches: usize) -> TestNode {
@@ -184,7 +184,7 @@ fn visible_reader_reads_all_with_and_without_maps() {
             batch_cache_bytes: 0,
             ..storage_config()
         };
-        let manager = crate::LogManager::open(storage, std::sync::Arc::new(crate::DiskFs), NOW).expect("opens");
+        let manager = crate::LogManager::open(storage, std::sync::Arc::new(crate::DiskFs), clock()).expect("opens");
         let config = std::sync::Arc::new(small_segments());
         let log = manager
             .open_log(crate::testing::partition(), crate::testing::topic_id(), config, NOW)

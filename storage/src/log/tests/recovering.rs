@@ -7,7 +7,7 @@ use crate::{
     faulty_fs::{Faults, FaultyFs, Loss},
     fs::Fs,
     segment::name::{FileKind, path},
-    testing::{NOW, TestNode, idempotent, records, small_segments, storage_config},
+    testing::{NOW, TestNode, clock, idempotent, records, small_segments, storage_config},
 };
 
 fn filled(batches: usize) -> TestNode {
@@ -260,7 +260,7 @@ fn a_missing_segment_in_the_middle_is_missed() {
 #[test]
 fn the_second_process_is_kept_out() {
     let node = filled(1);
-    let second = LogManager::open(storage_config(), Arc::clone(&node.fs) as Arc<dyn Fs>, NOW);
+    let second = LogManager::open(storage_config(), Arc::clone(&node.fs) as Arc<dyn Fs>, clock());
     assert!(matches!(second, Err(OpenError::Locked(_))), "{second:?}");
     let open_twice = node.manager.open_log(
         crate::testing::partition(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::{
     DeleteRecordsError, Isolation, LogConfig, ReadError,
     faulty_fs::Loss,
-    testing::{NOW, TestNode, partition, records, small_segments, topic_id},
+    testing::{NOW, TestNode, clock, partition, records, small_segments, topic_id},
 };
 
 fn filled(config: LogConfig) -> TestNode {
@@ -158,7 +158,7 @@ fn a_deleted_topic_never_comes_back() {
     drop((reader, fresh));
     let fs = node.fs.crash(Loss::Unsynced);
     drop(node);
-    let manager = crate::LogManager::open(crate::testing::storage_config(), fs.clone(), NOW).expect("opens");
+    let manager = crate::LogManager::open(crate::testing::storage_config(), fs.clone(), clock()).expect("opens");
     let mismatch = manager.open_log(partition(), topic_id(), Arc::new(small_segments()), NOW);
     assert!(
         matches!(mismatch, Err(crate::OpenError::TopicIdMismatch { .. })),
