@@ -6,6 +6,7 @@
 
 pub mod catalog;
 pub mod config;
+pub mod crash;
 pub mod engine;
 pub mod error;
 pub mod formats;

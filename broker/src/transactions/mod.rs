@@ -9,7 +9,6 @@
 //! Today the broker's own queries are the only users: each epoch of a query is one transaction ([`writer`]). At start,
 //! before anything is served, [`recovery`] ends what the run before left open.
 
-mod crash;
 mod mirror;
 mod recovery;
 mod shard;
@@ -26,7 +25,6 @@ use processor::ports::{EpochLog, EpochWriter, PortError};
 use protocol::ids::PartitionId;
 use tokio::task::JoinHandle;
 
-use self::crash::CrashPoints;
 use self::shard::{Shard, ShardError};
 use self::writer::Writer;
 use crate::cluster::change::{ChangeError, Layout, NewTopic, Requester};
@@ -57,7 +55,6 @@ pub struct Transactions {
     /// What writes the offsets of each query's newest run for lag tools; it outlives the run by its last offsets.
     mirrors: Mutex<BTreeMap<TransactionalId, JoinHandle<()>>>,
     topic_partitions: PartitionId,
-    crash: CrashPoints,
 }
 
 impl Transactions {
@@ -71,7 +68,6 @@ impl Transactions {
         topic_partitions: PartitionId,
     ) -> Self {
         let shards = Mutex::default();
-        let crash = CrashPoints::from_environment();
         Self {
             env,
             controller,
@@ -81,7 +77,6 @@ impl Transactions {
             shards,
             mirrors: Mutex::default(),
             topic_partitions,
-            crash,
         }
     }
 

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use coordinator::transaction::{Decision, Marker, Producer, TransactionalId};
 use futures::future::try_join_all;
+use processor::crash;
 use processor::ports::{EpochReceipt, EpochWrite, EpochWriter, PartitionWrite, PortError};
 use protocol::ids::{Offset, Sequence, TopicPartition};
 use protocol::records::BatchStamp;
@@ -72,13 +73,13 @@ impl Writer {
         })?;
 
         let (ends, tickets) = self.append_data(epoch.writes, &logs)?;
+        crash::pass(crash::AFTER_OUTPUT);
         let sources = self.source_tickets(&epoch.sources)?;
         begun.wait().await?;
         durable(tickets).await?;
         durable(sources).await?;
-        self.transactions.crash.pass("after-output");
 
-        self.transactions.crash.pass("before-decision");
+        crash::pass(crash::BEFORE_DECISION);
         let now = self.transactions.env.now_ms();
         let (markers, decided) = self.shard.transact(now, |machine| {
             let decided = machine.decide(now, &self.id, self.producer, Decision::Commit, &ends)?;
@@ -158,10 +159,12 @@ impl Writer {
         markers: &[Marker],
         logs: &BTreeMap<TopicPartition, Arc<Log>>,
     ) -> Result<(), TransactionError> {
-        for marker in markers {
+        for (number, marker) in markers.iter().enumerate() {
+            if 0 < number {
+                crash::pass(crash::BETWEEN_MARKERS);
+            }
             let ticket = self.transactions.append_marker(&logs[&marker.partition], marker)?;
             self.markers.push(ticket);
-            self.transactions.crash.pass("between-markers");
         }
         Ok(())
     }

@@ -8,7 +8,6 @@ use tokio::runtime::Handle;
 use tokio::task::{JoinError, JoinHandle};
 
 use super::error::RunError;
-use super::failpoint;
 use crate::operators::outbox::{Outbox, Port};
 use crate::ports::{EpochReceipt, EpochWrite, EpochWriter, PortError};
 use crate::state::changelog::{EPOCH_KEY, write_change_key};
@@ -139,7 +138,6 @@ impl Epochs {
         let (writer, receipt) = outcome.map_err(|error| RunError::Commit(error.to_string()))?;
         let receipt = receipt?;
         self.writer = Some(writer);
-        failpoint::pass(failpoint::BEFORE_STATE_WRITE);
         Ok(Some(Durable {
             committed: CommittedEpoch {
                 changelog: self.changelog_id,

@@ -19,7 +19,6 @@ mod build;
 mod dead_letter;
 mod epochs;
 mod error;
-mod failpoint;
 mod pipeline;
 mod run;
 mod source;

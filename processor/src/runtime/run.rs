@@ -15,6 +15,7 @@ use super::source::{BadRecord, Chunk, Source};
 use super::start::{MemoryPlan, Started};
 use super::wake::{Wake, wake};
 use crate::config::EngineConfig;
+use crate::crash;
 use crate::operators::outbox::Port;
 use crate::operators::{Counts, Progress};
 use crate::plan::graph::ErrorPolicy;
@@ -238,7 +239,9 @@ impl<'a> Run<'a> {
         let Some(durable) = self.epochs.wait()? else {
             return Ok(());
         };
+        crash::pass(crash::BEFORE_STATE_WRITE);
         self.pipeline.state.commit(&durable.committed)?;
+        crash::pass(crash::AFTER_STATE_WRITE);
         self.source.release(&durable.committed.record.sources);
         let took = self.around.ports.clock.monotonic().saturating_sub(durable.closed_at);
         let stats = self.around.stats;
