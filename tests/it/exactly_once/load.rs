@@ -1,6 +1,6 @@
 //! The load: an idempotent producer that writes numbered records, and never gives up while the server is away.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -46,12 +46,31 @@ impl ProducerContext for Acknowledgements {
 /// An idempotent producer that writes records 0, 1, 2, ... until it is told to stop.
 pub(super) struct Load {
     acknowledged: Acknowledgements,
-    stop: Arc<AtomicBool>,
+    orders: Arc<Orders>,
     writer: JoinHandle<i64>,
 }
 
+/// What the writer is told, and what it tells.
+#[derive(Default)]
+struct Orders {
+    stop: AtomicBool,
+    hold: AtomicBool,
+    /// While it is held: the number of the next record. Otherwise -1.
+    held_at: AtomicI64,
+}
+
+/// A load that is held; it goes on when this is dropped.
+pub(super) struct Held<'a>(&'a Load);
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.0.orders.held_at.store(-1, Ordering::SeqCst);
+        self.0.orders.hold.store(false, Ordering::SeqCst);
+    }
+}
+
 impl Load {
-    pub(super) fn start(bed: &Bed, topic: &Topic, partitions: i32, base_ms: i64, from: i64) -> Load {
+    pub(super) fn start(bed: &Bed, topic: &Topic, partitions: i32, base_ms: i64) -> Load {
         let acknowledged = Acknowledgements::default();
         let producer: ThreadedProducer<Acknowledgements> = ClientConfig::new()
             .set("bootstrap.servers", bed.broker.kafka_address())
@@ -65,12 +84,17 @@ impl Load {
             .set("reconnect.backoff.max.ms", "50")
             .create_with_context(acknowledged.clone())
             .expect("a producer");
-        let stop = Arc::new(AtomicBool::new(false));
-        let (stopped, topic) = (Arc::clone(&stop), topic.name.clone());
+        let orders = Arc::new(Orders::default());
+        orders.held_at.store(-1, Ordering::SeqCst);
+        let (told, topic) = (Arc::clone(&orders), topic.name.clone());
         let writer = std::thread::spawn(move || {
-            let mut next = from;
-            while !stopped.load(Ordering::Relaxed) {
-                send(&producer, &topic, partitions, base_ms, &mut next);
+            let mut next = 0;
+            while !told.stop.load(Ordering::SeqCst) {
+                if told.hold.load(Ordering::SeqCst) {
+                    told.held_at.store(next, Ordering::SeqCst);
+                } else {
+                    send(&producer, &topic, partitions, base_ms, &mut next);
+                }
                 // A pace that leaves the machine to the server: a few thousand records per second.
                 std::thread::sleep(Duration::from_millis(2));
             }
@@ -79,9 +103,20 @@ impl Load {
         });
         Load {
             acknowledged,
-            stop,
+            orders,
             writer,
         }
+    }
+
+    /// Writes nothing more for now; returns when everything that was written is acknowledged.
+    pub(super) fn hold(&self) -> Held<'_> {
+        let held = Held(self);
+        self.orders.hold.store(true, Ordering::SeqCst);
+        wait::until("everything to be acknowledged", || {
+            let held_at = self.orders.held_at.load(Ordering::SeqCst);
+            usize::try_from(held_at).is_ok_and(|written| self.acknowledged() == written)
+        });
+        held
     }
 
     fn acknowledged(&self) -> usize {
@@ -97,12 +132,12 @@ impl Load {
     }
 
     /// Stops, and gives the number behind the last record. All were acknowledged, once each.
-    pub(super) fn finish(self, from: i64) -> i64 {
-        self.stop.store(true, Ordering::Relaxed);
+    pub(super) fn finish(self) -> i64 {
+        self.orders.stop.store(true, Ordering::SeqCst);
         let end = self.writer.join().expect("the writer ends");
         let failures = self.acknowledged.failures.lock().expect("no panic while held").clone();
         assert!(failures.is_empty(), "{failures:?}");
-        let sent = usize::try_from(end - from).expect("it counts up");
+        let sent = usize::try_from(end).expect("it counts up");
         assert_eq!(self.acknowledged.count.load(Ordering::Relaxed), sent);
         end
     }

@@ -2,6 +2,7 @@
 //! at random moments and at the places where a commit is half done. In the end the committed output is what the records
 //! say, number by number; and after each start no more was read again than what came after the last commit.
 
+mod epochs;
 mod load;
 
 use std::collections::BTreeSet;
@@ -9,31 +10,36 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Stdio};
 
 use kafka_protocol::messages::IncrementalAlterConfigsRequest;
-use kafka_protocol::messages::OffsetFetchRequest;
 use kafka_protocol::messages::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
-use kafka_protocol::messages::offset_fetch_request::OffsetFetchRequestTopic;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use tests::requests::{self, EARLIEST, LATEST, Topic};
+use tests::requests::{self, EARLIEST, Topic};
 use tests::stream::Bed;
 use tests::{paths, wait};
 
+use self::epochs::Changelogs;
 use self::load::{Load, base_ms, event};
 use crate::streaming::{AGGREGATES, Event, Results, assert_same, keyed, model};
 
-/// Kills at random moments: 50 over the tests of this file.
-const KILLS: usize = 36;
-const KILLS_WITHOUT_HEAD: usize = 7;
-const KILLS_WITHOUT_STATE: usize = 7;
+/// Kills at random moments.
+const KILLS: usize = 50;
+const KILLS_WITHOUT_HEAD: usize = 6;
+const KILLS_WITHOUT_STATE: usize = 3;
+/// After every so many kills it is counted what was read again: the load has to be held for that.
+const KILLS_PER_COUNT: usize = 3;
 
 /// Places in a commit, and how often each is passed before the process dies there.
-const POINTS: [&str; 4] = [
+const POINTS: [&str; 5] = [
     "after-output",
     "before-decision",
     "between-markers",
     "before-state-write",
+    "after-state-write",
 ];
 const PASSES: [u32; 2] = [1, 4];
+
+/// The number of SIGKILL.
+const KILL: i32 = 9;
 
 const PARTITIONS: i32 = 3;
 const WINDOW_MS: i64 = 2_000;
@@ -50,109 +56,129 @@ fn source(bed: &Bed, topic: &Topic) {
 }
 
 /// A windowed aggregate into a topic, a filter into a topic, and a view that is updated for ever.
-fn queries(bed: &Bed, window: &str) {
-    bed.http.sql(&format!(
-        "CREATE SINK closed AS SELECT window_start, k, {AGGREGATES} FROM TUMBLE(s, ts, INTERVAL '{window}')
-         GROUP BY window_start, window_end, k EMIT ON WINDOW CLOSE
-         WITH (connector = 'topic', topic = 'closed', partitions = 2)"
-    ));
-    bed.http
-        .sql("CREATE SINK copy AS SELECT v FROM s WHERE v % 10 = 0 WITH (connector = 'topic', topic = 'copy')");
-    bed.http.sql(&format!(
-        "CREATE MATERIALIZED VIEW totals AS SELECT k, {AGGREGATES} FROM s GROUP BY k"
-    ));
+fn queries(bed: &Bed, window: &str) -> Changelogs {
+    let mut changelogs = Changelogs::new();
+    let statements = [
+        format!(
+            "CREATE SINK closed AS SELECT window_start, k, {AGGREGATES} FROM TUMBLE(s, ts, INTERVAL '{window}')
+             GROUP BY window_start, window_end, k EMIT ON WINDOW CLOSE
+             WITH (connector = 'topic', topic = 'closed', partitions = 2)"
+        ),
+        "CREATE SINK copy AS SELECT v FROM s WHERE v % 10 = 0 WITH (connector = 'topic', topic = 'copy')".to_owned(),
+        format!("CREATE MATERIALIZED VIEW totals AS SELECT k, {AGGREGATES} FROM s GROUP BY k"),
+    ];
+    for (query, statement) in QUERIES.into_iter().zip(statements) {
+        bed.http.sql(&statement);
+        changelogs.note(bed, query);
+    }
+    changelogs
 }
 
-/// Where a query's group says that it has committed to, over all partitions.
-fn committed(bed: &mut Bed, query: &str, topic: &Topic, partitions: i32) -> i64 {
-    let wanted = OffsetFetchRequestTopic::default()
-        .with_name(topic.topic_name())
-        .with_partition_indexes((0..partitions).collect());
-    let request = OffsetFetchRequest::default()
-        .with_group_id(requests::text(&format!("tidemill.query.{query}")).into())
-        .with_topics(Some(vec![wanted]));
-    let response = bed.connection.call(7, &request);
-    response.topics[0]
-        .partitions
-        .iter()
-        .map(|partition| partition.committed_offset.max(0))
-        .sum()
+/// A server with its queries, under load.
+struct Stage {
+    bed: Bed,
+    topic: Topic,
+    partitions: i32,
+    base_ms: i64,
+    window_ms: i64,
+    changelogs: Changelogs,
+    load: Load,
 }
 
-fn log_end(bed: &mut Bed, topic: &Topic, partitions: i32) -> i64 {
-    (0..partitions)
-        .map(|partition| requests::list_offset(&mut bed.connection, topic, partition, LATEST).offset)
-        .sum()
-}
-
-/// What every query had committed before a kill, as its group told then: at most what its last epoch holds.
-struct Progress {
-    committed: Vec<i64>,
-}
-
-impl Progress {
-    fn of(bed: &mut Bed, topic: &Topic, partitions: i32) -> Progress {
-        Progress {
-            committed: QUERIES
-                .iter()
-                .map(|query| committed(bed, query, topic, partitions))
-                .collect(),
+impl Stage {
+    fn start(mut bed: Bed, partitions: i32, window: &str, window_ms: i64) -> Stage {
+        let topic = bed.topic("load", partitions);
+        let base_ms = base_ms();
+        source(&bed, &topic);
+        let changelogs = queries(&bed, window);
+        let load = Load::start(&bed, &topic, partitions, base_ms);
+        Stage {
+            bed,
+            topic,
+            partitions,
+            base_ms,
+            window_ms,
+            changelogs,
+            load,
         }
     }
 
-    /// Since the start after that kill, nothing below was read again.
-    fn assert_not_read_again(&self, bed: &mut Bed, topic: &Topic, partitions: i32) {
-        let read = QUERIES.map(|query| bed.query_metric("rows_read_total", query));
-        let end = log_end(bed, topic, partitions);
-        for ((query, read), committed) in QUERIES.iter().zip(read).zip(&self.committed) {
-            let bound = end - committed;
-            assert!(
-                read <= bound as f64,
-                "{query} read {read} records where {bound} came after {committed}"
-            );
+    /// Kills the server at moments that a seed chooses: some by what was acknowledged, some by what was committed.
+    fn kill_at_random(&mut self, kills: usize, seed: u64) {
+        let mut random = StdRng::seed_from_u64(seed);
+        for kill in 1..=kills {
+            if kill % 3 > 0 {
+                let epochs = f64::from(random.random_range(1..4_u32));
+                wait::until("an epoch", || self.bed.query_metric("epochs_total", "closed") >= epochs);
+            }
+            self.load.await_more(random.random_range(0..300));
+            self.bed.kill_and_restart();
+            if kill % KILLS_PER_COUNT == 0 {
+                self.assert_nothing_read_again();
+            }
         }
+    }
+
+    fn assert_nothing_read_again(&mut self) {
+        self.changelogs
+            .assert_nothing_read_again(&mut self.bed, &self.load, &self.topic, self.partitions);
     }
 }
 
-/// Kills the server at moments that a seed chooses: some by what was acknowledged, some by what was committed.
-fn kill_at_random(bed: &mut Bed, load: &Load, topic: &Topic, partitions: i32, kills: usize, seed: u64) {
-    let mut random = StdRng::seed_from_u64(seed);
-    let mut before: Option<Progress> = None;
-    for kill in 0..kills {
-        if kill % 3 > 0 {
-            let epochs = f64::from(random.random_range(1..4_u32));
-            wait::until("an epoch", || bed.query_metric("epochs_total", "closed") >= epochs);
-        }
-        load.await_more(random.random_range(0..300));
-        let progress = Progress::of(bed, topic, partitions);
-        if let Some(before) = before.replace(progress) {
-            before.assert_not_read_again(bed, topic, partitions);
-        }
-        bed.kill_and_restart();
-    }
-    let committed = &before.expect("some kills").committed;
-    assert!(
-        committed.iter().all(|offset| *offset > 0),
-        "queries got on between the kills: {committed:?}"
-    );
+/// A server whose load has ended.
+struct Settled {
+    bed: Bed,
+    topic: Topic,
+    partitions: i32,
+    events: Vec<Event>,
 }
 
 /// Ends the load, closes every window, and compares everything that was written with the records themselves.
-fn settle(bed: &mut Bed, load: Load, topic: &Topic, partitions: i32, base_ms: i64, from: i64, window_ms: i64) -> i64 {
-    let end = load.finish(from);
+fn settle(stage: Stage) -> Settled {
+    let mut bed = stage.bed;
+    let end = stage.load.finish();
     let last = Event {
         ts: requests::now_ms() + 30 * 60_000,
         key: "end".to_owned(),
         value: None,
     };
-    for partition in 0..partitions {
-        bed.send(topic, partition, &[last.json()]);
+    for partition in 0..stage.partitions {
+        bed.send(&stage.topic, partition, &[last.json()]);
     }
     for query in QUERIES {
-        bed.caught_up(query, &topic.name);
+        bed.caught_up(query, &stage.topic.name);
     }
-    let events: Vec<Event> = (0..end).map(|n| event(base_ms, n)).collect();
-    let expected = model(&events, window_ms, window_ms);
+    let events: Vec<Event> = (0..end).map(|n| event(stage.base_ms, n)).collect();
+    assert_closed(&bed, &model(&events, stage.window_ms, stage.window_ms));
+    assert_copied(&bed, end);
+    assert_totals(&bed, end);
+    Settled {
+        bed,
+        topic: stage.topic,
+        partitions: stage.partitions,
+        events,
+    }
+}
+
+impl Settled {
+    /// What was acknowledged is there, once and in order, and nothing else but the record that closed the windows.
+    fn assert_log_holds(&mut self) {
+        let partitions = self.partitions.unsigned_abs() as usize;
+        for partition in 0..partitions {
+            let mine = self.events.iter().skip(partition).step_by(partitions);
+            let mine: Vec<String> = mine.map(Event::json).collect();
+            let partition = i32::try_from(partition).expect("few partitions");
+            let found: Vec<String> = requests::read_values(&mut self.bed.connection, &self.topic, partition)
+                .into_iter()
+                .map(|value| String::from_utf8(value).expect("JSON"))
+                .collect();
+            assert_eq!(found[..mine.len()], mine, "partition {partition}");
+            assert_eq!(found.len(), mine.len() + 1);
+        }
+    }
+}
+
+fn assert_closed(bed: &Bed, expected: &Results) {
     let rows = bed.rows_until("closed", "every window", |rows| rows.len() >= expected.len());
     assert_eq!(rows.len(), expected.len());
     let mut results = Results::new();
@@ -163,8 +189,10 @@ fn settle(bed: &mut Bed, load: Load, topic: &Topic, partitions: i32, base_ms: i6
             "{key:?} was written twice"
         );
     }
-    assert_same(&results, &expected);
+    assert_same(&results, expected);
+}
 
+fn assert_copied(bed: &Bed, end: i64) {
     let copied: Vec<i64> = bed
         .rows("copy")
         .iter()
@@ -173,7 +201,9 @@ fn settle(bed: &mut Bed, load: Load, topic: &Topic, partitions: i32, base_ms: i6
     let distinct: BTreeSet<i64> = copied.iter().copied().collect();
     assert_eq!(distinct, (0..end).step_by(10).collect::<BTreeSet<i64>>());
     assert_eq!(copied.len(), distinct.len(), "some row was copied twice");
+}
 
+fn assert_totals(bed: &Bed, end: i64) {
     let totals = bed
         .http
         .rows("SELECT sum(n), sum(total), min(low), max(high) FROM totals WHERE k <> 'end'");
@@ -182,60 +212,32 @@ fn settle(bed: &mut Bed, load: Load, topic: &Topic, partitions: i32, base_ms: i6
         totals,
         [end, end * (end - 1) / 2, 0, end - 1].map(|number| number as f64)
     );
-    end
 }
 
 #[test]
 fn kills_at_random_moments_change_no_result() {
-    let mut bed = Bed::start();
-    let topic = bed.topic("load", PARTITIONS);
-    let base_ms = base_ms();
-    source(&bed, &topic);
-    queries(&bed, "2 seconds");
-    let load = Load::start(&bed, &topic, PARTITIONS, base_ms, 0);
-    kill_at_random(&mut bed, &load, &topic, PARTITIONS, KILLS, 41);
-    let records = settle(&mut bed, load, &topic, PARTITIONS, base_ms, 0, WINDOW_MS);
-    for partition in 0..PARTITIONS {
-        let values = requests::read_values(&mut bed.connection, &topic, partition);
-        let mine: Vec<String> = (0..records)
-            .filter(|n| n % i64::from(PARTITIONS) == i64::from(partition))
-            .map(|n| event(base_ms, n).json())
-            .collect();
-        let found: Vec<String> = values
-            .into_iter()
-            .map(|value| String::from_utf8(value).expect("JSON"))
-            .collect();
-        assert_eq!(
-            found[..mine.len()],
-            mine,
-            "what was acknowledged is there, once and in order"
-        );
-        assert_eq!(found.len(), mine.len() + 1);
-    }
+    let mut stage = Stage::start(Bed::start(), PARTITIONS, "2 seconds", WINDOW_MS);
+    stage.kill_at_random(KILLS, 41);
+    let mut settled = settle(stage);
+    settled.assert_log_holds();
+    let records = settled.events.len();
     println!("{KILLS} kills, {records} records");
 }
 
 #[test]
 fn a_commit_that_is_half_done_is_finished_or_undone() {
-    let mut bed = Bed::start();
-    let topic = bed.topic("load", PARTITIONS);
-    let base_ms = base_ms();
-    source(&bed, &topic);
-    queries(&bed, "2 seconds");
-    let load = Load::start(&bed, &topic, PARTITIONS, base_ms, 0);
+    let mut stage = Stage::start(Bed::start(), PARTITIONS, "2 seconds", WINDOW_MS);
     for point in POINTS {
         for passes in PASSES {
-            let progress = Progress::of(&mut bed, &topic, PARTITIONS);
-            bed.broker.kill();
-            run_until_it_dies(&bed, &format!("{point}:{passes}"));
-            bed.restart();
-            progress.assert_not_read_again(&mut bed, &topic, PARTITIONS);
-            wait::until("an epoch after the crash", || {
-                bed.query_metric("epochs_total", "closed") >= 1.0
-            });
+            stage.bed.broker.kill();
+            run_until_it_dies(&stage.bed, &format!("{point}:{passes}"));
+            stage.bed.restart();
+            stage.assert_nothing_read_again();
         }
     }
-    let records = settle(&mut bed, load, &topic, PARTITIONS, base_ms, 0, WINDOW_MS);
+    let mut settled = settle(stage);
+    settled.assert_log_holds();
+    let records = settled.events.len();
     println!("{} crashes, {records} records", POINTS.len() * PASSES.len());
 }
 
@@ -261,35 +263,32 @@ pub(crate) fn run_until_it_dies(bed: &Bed, point: &str) {
     let status = wait::until_some(&format!("the server to die at {point}"), || {
         child.try_wait().expect("a child")
     });
-    assert!(
-        status.signal().is_some(),
-        "{point}: it ended with {status} instead of a signal"
+    assert_eq!(
+        status.signal(),
+        Some(KILL),
+        "{point}: it ended with {status} and not as by kill -9"
     );
 }
 
 #[test]
 fn a_head_that_retention_took_is_not_needed_again() {
-    let mut bed = Bed::start_with(&[("kafka.defaults.log.retention.check.interval.ms", "50")]);
-    let topic = bed.topic("load", 1);
-    let base_ms = base_ms();
-    source(&bed, &topic);
+    let bed = Bed::start_with(&[("kafka.defaults.log.retention.check.interval.ms", "50")]);
     // One window for everything: results need what was read before its records were deleted.
-    queries(&bed, "12 hours");
-    let load = Load::start(&bed, &topic, 1, base_ms, 0);
-    let per_segment = (1 << 20) / event(base_ms, 10_000).json().len();
-    load.await_more(3 * per_segment);
+    let mut stage = Stage::start(bed, 1, "12 hours", LONG_WINDOW_MS);
+    let per_segment = (1 << 20) / event(stage.base_ms, 10_000).json().len();
+    stage.load.await_more(3 * per_segment);
     for query in QUERIES {
         wait::until("the first segments to be read", || {
-            bed.query_metric("rows_read_total", query) >= per_segment as f64
+            stage.bed.query_metric("rows_read_total", query) >= per_segment as f64
         });
     }
-    set_config(&mut bed, &topic, "retention.bytes", "1048576");
+    set_config(&mut stage.bed, &stage.topic, "retention.bytes", "1048576");
     wait::until("the head to be deleted", || {
-        requests::list_offset(&mut bed.connection, &topic, 0, EARLIEST).offset > 0
+        requests::list_offset(&mut stage.bed.connection, &stage.topic, 0, EARLIEST).offset > 0
     });
-    let start = requests::list_offset(&mut bed.connection, &topic, 0, EARLIEST).offset;
-    kill_at_random(&mut bed, &load, &topic, 1, KILLS_WITHOUT_HEAD, 42);
-    let records = settle(&mut bed, load, &topic, 1, base_ms, 0, LONG_WINDOW_MS);
+    let start = requests::list_offset(&mut stage.bed.connection, &stage.topic, 0, EARLIEST).offset;
+    stage.kill_at_random(KILLS_WITHOUT_HEAD, 42);
+    let records = settle(stage).events.len();
     println!("{KILLS_WITHOUT_HEAD} kills without the first {start} of {records} records");
 }
 
@@ -310,35 +309,26 @@ fn set_config(bed: &mut Bed, topic: &Topic, key: &str, value: &str) {
 
 #[test]
 fn state_that_was_deleted_comes_back_from_the_changelog() {
-    let mut bed = Bed::start();
-    let topic = bed.topic("load", PARTITIONS);
-    let base_ms = base_ms();
-    source(&bed, &topic);
-    queries(&bed, "12 hours");
-    let load = Load::start(&bed, &topic, PARTITIONS, base_ms, 0);
-    load.await_more(5_000);
+    let mut stage = Stage::start(Bed::start(), PARTITIONS, "12 hours", LONG_WINDOW_MS);
+    stage.load.await_more(5_000);
     for round in 0..2 {
-        kill_at_random(
-            &mut bed,
-            &load,
-            &topic,
-            PARTITIONS,
-            KILLS_WITHOUT_STATE / 2 + round,
-            43 + round as u64,
-        );
-        wait::until("an epoch", || bed.query_metric("epochs_total", "totals") >= 1.0);
-        let progress = Progress::of(&mut bed, &topic, PARTITIONS);
-        bed.broker.kill();
-        let state = bed.broker.data_dir().join("state");
+        stage.kill_at_random(KILLS_WITHOUT_STATE, 43 + round);
+        stage.load.await_more(300);
+        stage.bed.broker.kill();
+        let state = stage.bed.broker.data_dir().join("state");
         assert!(
             std::fs::read_dir(&state).is_ok_and(|entries| entries.count() > 0),
             "there is state to delete"
         );
         std::fs::remove_dir_all(&state).expect("state can be removed");
-        bed.restart();
-        wait::until("an epoch", || bed.query_metric("epochs_total", "totals") >= 1.0);
-        progress.assert_not_read_again(&mut bed, &topic, PARTITIONS);
+        stage.bed.restart();
+        stage.assert_nothing_read_again();
     }
-    let records = settle(&mut bed, load, &topic, PARTITIONS, base_ms, 0, LONG_WINDOW_MS);
-    println!("state deleted twice among {KILLS_WITHOUT_STATE} kills, {records} records");
+    let mut settled = settle(stage);
+    settled.assert_log_holds();
+    let records = settled.events.len();
+    println!(
+        "state deleted twice among {} kills, {records} records",
+        2 * KILLS_WITHOUT_STATE
+    );
 }
