@@ -7,6 +7,14 @@ pub mod cli;
 pub mod cluster;
 pub mod config;
 pub mod env;
+#[cfg(test)]
+#[path = "../../tests/src/faulty_fs.rs"]
+#[expect(
+    dead_code,
+    unreachable_pub,
+    reason = "shared with the integration tests, which use more of it"
+)]
+mod faulty_fs;
 pub mod groups;
 pub mod handlers;
 pub mod http;

@@ -38,6 +38,8 @@ mod sync_group;
 #[cfg(test)]
 mod admin_tests;
 #[cfg(test)]
+mod power_tests;
+#[cfg(test)]
 mod tests;
 
 use bytes::Bytes;
