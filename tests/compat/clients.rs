@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 
 use tests::broker::Target;
+use tests::client::Connection;
+use tests::requests;
 
 use crate::program;
 
@@ -27,10 +29,12 @@ fn kafka_python() {
 #[test]
 fn kcat() {
     let target = Target::start_with(&[]);
-    print!(
-        "{}",
-        program::run(program::program(program::script("kcat/check.sh"), &target.address()))
-    );
+    let mut connection = Connection::open(&target.address());
+    let roomy = [("max.message.bytes", "4194304"), ("segment.bytes", "16777216")];
+    let large = requests::create_topic(&mut connection, "kcat-large", 1, &roomy);
+    let mut kcat = program::program(program::script("kcat/check.sh"), &target.address());
+    kcat.env("TIDEMILL_TEST_LARGE_TOPIC", large.name);
+    print!("{}", program::run(kcat));
 }
 
 #[test]

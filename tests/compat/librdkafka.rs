@@ -9,9 +9,10 @@ use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::message::{Header, Headers, Message, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord, Producer};
+use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
 use tests::broker::Target;
-use tests::requests::unique;
+use tests::requests::{self, unique};
 use tests::wait;
 use tokio::runtime::Runtime;
 
@@ -46,6 +47,54 @@ fn create_topic(runtime: &Runtime, address: &str, partitions: i32) -> String {
         .expect("an answer");
     assert_eq!(results, [Ok(name.clone())]);
     name
+}
+
+/// As [`create_topic`], with room for 2 MiB in a batch and in a segment.
+fn create_large_topic(runtime: &Runtime, address: &str) -> String {
+    let name = unique("rdkafka-large");
+    let admin: AdminClient<DefaultClientContext> = config(address).create().expect("an admin client");
+    let topic = NewTopic::new(&name, 1, TopicReplication::Fixed(1))
+        .set("max.message.bytes", "4194304")
+        .set("segment.bytes", "16777216");
+    let results = runtime
+        .block_on(admin.create_topics(&[topic], &AdminOptions::new()))
+        .expect("an answer");
+    assert_eq!(results, [Ok(name.clone())]);
+    name
+}
+
+/// Sends one record, whatever becomes of it.
+fn send(runtime: &Runtime, address: &str, record: FutureRecord<'_, [u8], [u8]>) -> Result<i64, RDKafkaErrorCode> {
+    let producer: FutureProducer = config(address)
+        .set("message.max.bytes", "8388608")
+        .create()
+        .expect("a producer");
+    match runtime.block_on(producer.send(record, TIMEOUT)) {
+        Ok(delivery) => Ok(delivery.offset),
+        Err((error, _)) => Err(error.rdkafka_error_code().expect("a code")),
+    }
+}
+
+/// Key and value.
+type Pair = (Option<Vec<u8>>, Option<Vec<u8>>);
+
+/// Everything that a partition holds from an offset on, up to `count` messages: key and value.
+fn read(address: &str, topic: &str, from: i64, count: usize) -> Vec<Pair> {
+    let reader = consumer(address, &unique("rdkafka"));
+    let mut start = TopicPartitionList::new();
+    start
+        .add_partition_offset(topic, 0, Offset::Offset(from))
+        .expect("an offset");
+    reader.assign(&start).expect("an assignment");
+    let mut seen = Vec::new();
+    wait::until("the messages", || {
+        while let Some(message) = reader.poll(Duration::from_millis(100)) {
+            let message = message.expect("a message");
+            seen.push((message.key().map(<[u8]>::to_vec), message.payload().map(<[u8]>::to_vec)));
+        }
+        count <= seen.len()
+    });
+    seen
 }
 
 /// Produces `count` numbered values over the partitions and gives the places that were acknowledged.
@@ -150,4 +199,112 @@ fn the_rdkafka_crate_commits_and_seeks() {
         reader.fetch_watermarks(&topic, 0, TIMEOUT).expect("an answer"),
         (0, 100)
     );
+}
+
+#[test]
+fn the_rdkafka_crate_sends_two_mebibytes_where_the_topic_allows_them() {
+    let target = Target::start_with(&[]);
+    let runtime = Runtime::new().expect("a runtime");
+    let value: Vec<u8> = (0..2 * 1024 * 1024_u32)
+        .map(|n| n.wrapping_mul(2_654_435_761).to_be_bytes()[0])
+        .collect();
+    let large = create_large_topic(&runtime, &target.address());
+    let sent = FutureRecord::<[u8], [u8]>::to(&large).payload(&value);
+    assert_eq!(send(&runtime, &target.address(), sent), Ok(0));
+    assert!(
+        read(&target.address(), &large, 0, 1) == [(None, Some(value.clone()))],
+        "the same bytes"
+    );
+
+    let small = create_topic(&runtime, &target.address(), 1);
+    let refused = FutureRecord::<[u8], [u8]>::to(&small).payload(&value);
+    assert_eq!(
+        send(&runtime, &target.address(), refused),
+        Err(RDKafkaErrorCode::MessageSizeTooLarge)
+    );
+}
+
+#[test]
+fn the_rdkafka_crate_tells_null_from_empty() {
+    let target = Target::start_with(&[]);
+    let runtime = Runtime::new().expect("a runtime");
+    let topic = create_topic(&runtime, &target.address(), 1);
+    let (none, empty, full): (Option<&[u8]>, _, _) = (None, Some(&b""[..]), Some(&b"x"[..]));
+    let records = [(none, none), (none, full), (full, none), (empty, empty), (full, full)];
+    for (offset, (key, value)) in (0..).zip(records) {
+        let mut record = FutureRecord::to(&topic);
+        (record.key, record.payload) = (key, value);
+        assert_eq!(send(&runtime, &target.address(), record), Ok(offset));
+    }
+    let owned = |bytes: Option<&[u8]>| bytes.map(<[u8]>::to_vec);
+    let expected = records.map(|(key, value)| (owned(key), owned(value)));
+    assert_eq!(read(&target.address(), &topic, 0, 5), expected);
+}
+
+#[test]
+fn the_rdkafka_crate_finds_offsets_by_time() {
+    let target = Target::start_with(&[]);
+    let runtime = Runtime::new().expect("a runtime");
+    let topic = create_topic(&runtime, &target.address(), 1);
+    let start = requests::now_ms() - 1_000_000;
+    for n in 0..10 {
+        let record = FutureRecord::to(&topic).payload(&b"x"[..]).timestamp(start + n * 100);
+        assert_eq!(send(&runtime, &target.address(), record), Ok(n));
+    }
+    let reader = consumer(&target.address(), &unique("rdkafka"));
+    for (time, expected) in [
+        (start - 1, Offset::Offset(0)),
+        (start + 500, Offset::Offset(5)),
+        (start + 501, Offset::Offset(6)),
+        (start + 901, Offset::End),
+    ] {
+        let mut wanted = TopicPartitionList::new();
+        wanted
+            .add_partition_offset(&topic, 0, Offset::Offset(time))
+            .expect("a time");
+        let found = reader.offsets_for_times(wanted, TIMEOUT).expect("an answer");
+        assert_eq!(
+            found.elements()[0].offset(),
+            expected,
+            "{} ms after the first",
+            time - start
+        );
+    }
+}
+
+#[test]
+fn the_rdkafka_crate_shares_a_topic_among_the_members_of_a_group() {
+    let target = Target::start_with(&[]);
+    let runtime = Runtime::new().expect("a runtime");
+    let topic = create_topic(&runtime, &target.address(), 4);
+    let group = unique("rdkafka");
+    let member = || {
+        let member = consumer(&target.address(), &group);
+        member.subscribe(&[&topic]).expect("a subscription");
+        member
+    };
+    let first = member();
+    owned_until(&[&first], &[4]);
+    let second = member();
+    owned_until(&[&first, &second], &[2, 2]);
+    drop(first);
+    owned_until(&[&second], &[4]);
+}
+
+/// Polls all members until they own that many partitions each, and together every partition once.
+fn owned_until(members: &[&BaseConsumer], counts: &[usize]) {
+    wait::until("a balance", || {
+        let mut owned: Vec<Vec<i32>> = Vec::new();
+        for member in members {
+            if let Some(message) = member.poll(Duration::from_millis(50)) {
+                message.expect("a message");
+            }
+            let assigned = member.assignment().expect("an assignment");
+            owned.push(assigned.elements().iter().map(|part| part.partition()).collect());
+        }
+        let found: Vec<usize> = owned.iter().map(Vec::len).collect();
+        let mut all = owned.concat();
+        all.sort_unstable();
+        found == counts && (0..).zip(&all).all(|(partition, found)| partition == *found)
+    });
 }

@@ -19,6 +19,13 @@ DEADLINE_S = 60
 # A segment has to hold the largest batch.
 LARGE_TOPIC = {"max.message.bytes": "4194304", "segment.bytes": "16777216"}
 
+# A value of so many bytes is one batch of exactly max.message.bytes at its default of 1,048,588: 61 bytes of batch
+# header, 3 of the record's length, 4 of attributes, two deltas and the null key, 3 of the value's length, 1 of headers.
+BOUNDARY_VALUE = 1048588 - 61 - 3 - 4 - 3 - 1
+
+# The default limit, in a segment that holds more than the limit.
+ROOMY_TOPIC = {"segment.bytes": "16777216"}
+
 _numbers = itertools.count()
 
 

@@ -26,7 +26,7 @@ from confluent_kafka.admin import (  # noqa: E402
     OffsetSpec,
     ResourceType,
 )
-from support import BOOTSTRAP, LARGE_TOPIC, expect, run, unique, until  # noqa: E402
+from support import BOOTSTRAP, BOUNDARY_VALUE, LARGE_TOPIC, ROOMY_TOPIC, expect, run, unique, until  # noqa: E402
 
 CODECS = ["none", "gzip", "snappy", "lz4", "zstd"]
 
@@ -161,6 +161,19 @@ def two_mebibytes_where_the_topic_allows_them():
         raise AssertionError("2 MiB were accepted at the default limit")
     except KafkaException as refused:
         expect(refused.args[0].code(), KafkaError.MSG_SIZE_TOO_LARGE)
+
+
+def the_largest_batch_is_accepted_and_one_byte_more_is_not():
+    topic = create_topic("boundary", 1, ROOMY_TOPIC)
+    # The client's own limit is far away: it is the broker that says no.
+    client = producer(message_max_bytes=8 * 1024 * 1024)
+    produce(client, [(topic, 0, None, b"x" * BOUNDARY_VALUE, None, 0)])
+    try:
+        produce(client, [(topic, 0, None, b"x" * (BOUNDARY_VALUE + 1), None, 0)])
+        raise AssertionError("a batch above the limit was accepted")
+    except KafkaException as refused:
+        expect(refused.args[0].code(), KafkaError.MSG_SIZE_TOO_LARGE)
+    expect([len(message.value()) for message in read(topic, 1)], [BOUNDARY_VALUE])
 
 
 def every_kind_of_acks():
@@ -402,6 +415,7 @@ run(
         every_codec_keeps_every_byte,
         empty_keys_and_values_are_not_null,
         two_mebibytes_where_the_topic_allows_them,
+        the_largest_batch_is_accepted_and_one_byte_more_is_not,
         every_kind_of_acks,
         idempotent_producers_write_each_message_once_and_in_order,
         producing_to_an_unknown_topic_creates_it,

@@ -38,6 +38,7 @@ public final class Compat {
         Checks checks = new Checks();
         checks.run("every codec keeps every byte", Compat::everyCodecKeepsEveryByte);
         checks.run("2 MiB where the topic allows them", Compat::largeRecords);
+        checks.run("the exact boundary of max.message.bytes", Compat::boundary);
         checks.run("acks", Compat::acks);
         checks.run("eager groups rebalance", () -> groupsRebalance("org.apache.kafka.clients.consumer.RangeAssignor"));
         checks.run(
@@ -89,6 +90,22 @@ public final class Compat {
         String normal = Clients.createTopic("small", 1, Map.of());
         expectFailure(
                 RecordTooLargeException.class, () -> Clients.send(options, List.of(new ProducerRecord<>(normal, value))));
+    }
+
+    /** A value that makes a batch of exactly max.message.bytes at its default, and one byte more. */
+    private static void boundary() throws Exception {
+        // 61 bytes of batch header, 3 of the record's length, 4 of attributes, two deltas and the null key, 3 of the
+        // value's length, 1 of headers.
+        byte[] fits = new byte[1_048_588 - 61 - 3 - 4 - 3 - 1];
+        byte[] tooLarge = new byte[fits.length + 1];
+        // The client's own limit is far away: it is the broker that says no.
+        Map<String, Object> options = Map.of("max.request.size", 8 * 1024 * 1024);
+        String topic = Clients.createTopic("boundary", 1, Map.of("segment.bytes", "16777216"));
+        Clients.send(options, List.of(new ProducerRecord<>(topic, fits)));
+        expectFailure(
+                RecordTooLargeException.class, () -> Clients.send(options, List.of(new ProducerRecord<>(topic, tooLarge))));
+        Checks.expect("end", latest(topic), 1L);
+        Checks.expect("value", Arrays.equals(Clients.read(topic, 1, 1, Map.of()).get(0).value(), fits), true);
     }
 
     private static void acks() throws Exception {

@@ -9,7 +9,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition  # noqa: E402
 from kafka.admin import ConfigResource, ConfigResourceType, NewPartitions, NewTopic  # noqa: E402
 from kafka.errors import KafkaError, MessageSizeTooLargeError, TopicAlreadyExistsError  # noqa: E402
-from support import BOOTSTRAP, LARGE_TOPIC, expect, run, unique, until  # noqa: E402
+from support import BOOTSTRAP, BOUNDARY_VALUE, LARGE_TOPIC, ROOMY_TOPIC, expect, run, unique, until  # noqa: E402
 
 CODECS = [None, "gzip", "snappy", "lz4", "zstd"]
 
@@ -109,6 +109,18 @@ def two_mebibytes_where_the_topic_allows_them():
         pass
     except KafkaError as error:
         expect("large" in str(error).lower(), True, repr(error))
+    client.close()
+
+
+def the_largest_batch_is_accepted_and_one_byte_more_is_not():
+    topic = create_topic("boundary", 1, ROOMY_TOPIC)
+    client = producer(max_request_size=8 * 1024 * 1024)
+    expect(client.send(topic, b"x" * BOUNDARY_VALUE).get(30).offset, 0)
+    try:
+        client.send(topic, b"x" * (BOUNDARY_VALUE + 1)).get(30)
+        raise AssertionError("a batch above the limit was accepted")
+    except MessageSizeTooLargeError:
+        pass
     client.close()
 
 
@@ -216,6 +228,7 @@ run(
         every_codec_keeps_every_byte,
         an_acknowledgement_names_partition_and_offset,
         two_mebibytes_where_the_topic_allows_them,
+        the_largest_batch_is_accepted_and_one_byte_more_is_not,
         groups_share_and_rebalance,
         a_group_resumes_from_its_commit,
         seek_by_time,

@@ -13,6 +13,10 @@ passed() { echo "ok      $*"; }
 expect() { [ "$2" = "$3" ] || fail "$1: got '$2', expected '$3'"; }
 kc() { timeout 60 kcat -q -b "$bootstrap" "$@"; }
 
+# The version that the checks were written for; a newer one may say things in other words.
+version=$(kcat -V 2>&1 | sed -n 's/^Version \([0-9.]*\).*librdkafka \([0-9.]*\).*/kcat \1, librdkafka \2/p')
+case $version in 'kcat 1.'*) passed "$version" ;; *) fail "kcat says '$version' of its version" ;; esac
+
 # An unknown topic is created by asking for it, as kcat does before it produces.
 echo first | kc -P -t "$name-auto" -p 0
 expect 'auto-created topic' "$(kc -C -t "$name-auto" -p 0 -o beginning -e)" first
@@ -33,6 +37,20 @@ expect headers "$(kc -C -t "$topic" -p 0 -o beginning -e -f '%k %s %h %o %p\n')"
 printf 'key:\n' | kc -P -t "$topic" -p 0 -K : -Z
 expect tombstone "$(kc -C -t "$topic" -p 0 -o -1 -e -f '%k %S\n')" 'key -1'
 passed 'headers and null values'
+
+# kcat sends a file as one message with its name as an argument. Its topics are created by asking for them, so the
+# caller names one with a higher limit.
+head -c 2097152 /dev/urandom >"$work/large"
+if [ -n "${TIDEMILL_TEST_LARGE_TOPIC:-}" ]; then
+  kc -P -t "$TIDEMILL_TEST_LARGE_TOPIC" -p 0 -X message.max.bytes=8388608 "$work/large"
+  kc -C -t "$TIDEMILL_TEST_LARGE_TOPIC" -p 0 -o -1 -c 1 -D '' -X fetch.message.max.bytes=8388608 >"$work/got"
+  cmp "$work/large" "$work/got" || fail '2 MiB'
+  passed '2 MiB where the topic allows them'
+fi
+# Not quiet, because it says so in a message only.
+refused=$(timeout 60 kcat -b "$bootstrap" -P -t "$name-headers" -p 0 -X message.max.bytes=8388608 "$work/large" 2>&1 || true)
+case $refused in *'Message size too large'*) ;; *) fail "2 MiB at the default limit: '$refused'" ;; esac
+passed '2 MiB are refused at the default limit'
 
 expect 'from an offset' "$(kc -C -t "$name-none" -p 0 -o 497 -e -K : | wc -l)" 3
 expect 'from the end' "$(kc -C -t "$name-none" -p 0 -o -5 -e | wc -l)" 5
