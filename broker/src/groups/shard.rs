@@ -17,7 +17,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::clock::SteadyClock;
-use super::store::{self, LoadError};
+use super::store::{self, LoadError, NotAppended};
 use crate::env::Env;
 use crate::partitions::Partition;
 
@@ -172,17 +172,16 @@ impl Shard {
         if !records.is_empty() {
             match store::append(&self.parts.partition.log, &records, self.parts.clock.now_ms()) {
                 Ok(ticket) => {
-                    self.unflushed.extend(ticket.map(|ticket| Unflushed {
-                        ticket,
-                        replies: Vec::new(),
-                    }));
+                    self.wait_for(ticket);
                     records.iter().for_each(|record| self.machine.apply(record));
                 }
-                Err(error) => {
+                Err(NotAppended { error, part }) => {
                     for reply in replies {
                         self.refuse(reply.to);
                     }
-                    return self.append_failed(&error, decides_in_records);
+                    let unchanged = decides_in_records && part.is_none();
+                    self.wait_for(part);
+                    return self.append_failed(&error, unchanged);
                 }
             }
         }
@@ -197,12 +196,20 @@ impl Shard {
         }
     }
 
-    fn append_failed(&mut self, error: &AppendError, decides_in_records: bool) {
+    fn wait_for(&mut self, ticket: Option<FlushTicket>) {
+        self.unflushed.extend(ticket.map(|ticket| Unflushed {
+            ticket,
+            replies: Vec::new(),
+        }));
+    }
+
+    /// `unchanged` says that the machine and the log still say the same.
+    fn append_failed(&mut self, error: &AppendError, unchanged: bool) {
         let partition = &self.parts.partition.topic_partition;
         tracing::error!(%partition, %error, "group records could not be written");
         match error {
             AppendError::Poisoned(_) | AppendError::Closed(_) => self.fail(),
-            _ if decides_in_records => {}
+            _ if unchanged => {}
             _ => self.begin_load(),
         }
     }

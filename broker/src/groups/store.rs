@@ -36,38 +36,60 @@ pub(super) enum LoadError {
     Aborted,
 }
 
+/// Records that did not get into the log, or not all of them.
+#[derive(Debug)]
+pub(super) struct NotAppended {
+    /// What the log said.
+    pub(super) error: AppendError,
+    /// The ticket of the last batch before it, if there was one: the log then holds records that the machine has not
+    /// applied, and has to be read back.
+    pub(super) part: Option<FlushTicket>,
+}
+
 /// Appends records, in order, as few batches. Returns the ticket of the last one.
-///
-/// When a later batch fails the earlier ones are in the log; the caller then reads its state back from there.
 pub(super) fn append(
     log: &Arc<Log>,
     records: &[GroupRecord],
     now: TimestampMs,
-) -> Result<Option<FlushTicket>, AppendError> {
+) -> Result<Option<FlushTicket>, NotAppended> {
+    append_with(records, now, |batch| {
+        Ok(log.append(batch, AppendOrigin::Coordinator, now)?.ticket)
+    })
+}
+
+/// [`append`] into anything that takes batches.
+pub(super) fn append_with(
+    records: &[GroupRecord],
+    now: TimestampMs,
+    mut append: impl FnMut(&Batch) -> Result<FlushTicket, AppendError>,
+) -> Result<Option<FlushTicket>, NotAppended> {
     let mut ticket = None;
+    let mut close = |builder: BatchBuilder, ticket: &mut Option<FlushTicket>| {
+        let appended = append(&builder.finish(BatchStamp::NONE));
+        *ticket = Some(appended.map_err(|error| NotAppended {
+            error,
+            part: ticket.take(),
+        })?);
+        Ok(())
+    };
     let mut builder = BatchBuilder::new(Codec::None, None, now);
     for record in records {
         let EncodedRecord { key, value } = record.encode();
         let grown = builder.size_bytes() + key.len() + value.as_ref().map_or(0, Bytes::len) + RECORD_OVERHEAD;
         if !builder.is_empty() && BATCH_BYTES < grown {
             let full = std::mem::replace(&mut builder, BatchBuilder::new(Codec::None, None, now));
-            ticket = Some(append_batch(log, full, now)?);
+            close(full, &mut ticket)?;
         }
         builder.append(now, Some(&key), value.as_deref(), &[]);
     }
     if !builder.is_empty() {
-        ticket = Some(append_batch(log, builder, now)?);
+        close(builder, &mut ticket)?;
     }
     Ok(ticket)
 }
 
 /// More than the lengths and deltas around a record's key and value can take.
 const RECORD_OVERHEAD: usize = 32;
-
-fn append_batch(log: &Arc<Log>, builder: BatchBuilder, now: TimestampMs) -> Result<FlushTicket, AppendError> {
-    let batch = builder.finish(BatchStamp::NONE);
-    Ok(log.append(&batch, AppendOrigin::Coordinator, now)?.ticket)
-}
 
 /// Reads a whole partition into a fresh machine, which still has to be told that it is loaded. Blocks.
 pub(super) fn load(log: &Log, config: GroupConfig) -> Result<Machine, LoadError> {

@@ -302,6 +302,29 @@ fn what_one_command_writes_may_take_several_batches() {
 }
 
 #[test]
+fn what_failed_half_way_says_that_a_part_is_in_the_log() {
+    let logs = Logs::new();
+    let partition = offsets_partition(&logs);
+    let note: Arc<str> = "n".repeat(3_000).into();
+    let records: Vec<_> = (0..500).map(|index| record(index, &note)).collect();
+    for whole_batches in [0, 2] {
+        let mut count = 0;
+        let outcome = store::append_with(&records, NOW, |batch| {
+            count += 1;
+            if whole_batches < count {
+                return Err(storage::AppendError::Closed(partition.topic_partition.clone()));
+            }
+            Ok(partition
+                .log
+                .append(batch, storage::AppendOrigin::Coordinator, NOW)?
+                .ticket)
+        });
+        let failed = outcome.expect_err("the log was closed");
+        assert_eq!(failed.part.is_some(), 0 < whole_batches);
+    }
+}
+
+#[test]
 fn nothing_to_write_writes_nothing() {
     let logs = Logs::new();
     let partition = offsets_partition(&logs);
