@@ -367,6 +367,8 @@ fn short_and_interrupted_writes_are_continued() {
 fn a_failed_write_stops_the_log_and_loses_nothing_acknowledged() {
     let node = TestNode::new(LogConfig::default());
     node.put(&records(1, NOW));
+    // A new start, so that no write of the flush before is still under way: the next write is the append's.
+    let node = node.crash(Loss::Nothing);
     node.fs.set_faults(Faults {
         fail_write: Some(1),
         ..Faults::default()
