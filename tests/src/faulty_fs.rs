@@ -46,6 +46,8 @@ pub struct Faults {
     pub fail_sync: Option<u64>,
     /// This write fails with an IO error.
     pub fail_write: Option<u64>,
+    /// This truncation fails with an IO error, and all behind it.
+    pub fail_truncate: Option<u64>,
     /// Bytes that all files together may hold.
     pub capacity: Option<u64>,
     /// Syncs report success and do nothing: the planted bug.
@@ -73,6 +75,7 @@ struct State {
     faults: Faults,
     syncs: u64,
     writes: u64,
+    truncations: u64,
     off: bool,
     now: i64,
     locks: BTreeSet<PathBuf>,
@@ -145,6 +148,7 @@ impl FaultyFs {
             faults: Faults::default(),
             syncs: 0,
             writes: 0,
+            truncations: 0,
             off: false,
             now,
             locks: BTreeSet::new(),
@@ -162,6 +166,7 @@ impl FaultyFs {
         state.faults = faults;
         state.syncs = 0;
         state.writes = 0;
+        state.truncations = 0;
     }
 
     /// Syncs since the faults were set.
@@ -506,6 +511,14 @@ impl File for FaultyFile {
 
     fn truncate(&self, len: u64) -> io::Result<()> {
         let mut state = self.shared.powered()?;
+        state.truncations += 1;
+        if state
+            .faults
+            .fail_truncate
+            .is_some_and(|first| first <= state.truncations)
+        {
+            return Err(io::Error::other("input/output error"));
+        }
         state.truncate(self.node, usize::try_from(len).expect("test files are small"));
         Ok(())
     }

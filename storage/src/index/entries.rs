@@ -191,15 +191,30 @@ impl<E: Entry> EntryFile<E> {
 
     /// Writes everything and gives the memory back. May be repeated when it fails.
     pub(crate) fn seal(&self) -> io::Result<()> {
-        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-        let State::Growing { file, entries, written } = &mut *state else {
-            return Ok(());
-        };
-        write_out(&**file, self.base, entries, written)?;
-        file.truncate((entries.len() * E::SIZE) as u64)?;
-        let (count, last) = (entries.len(), entries.last().copied());
-        *state = State::Sealed { count, last };
+        self.trim()?;
+        self.freeze();
         Ok(())
+    }
+
+    /// Writes everything and cuts what the file has behind it. The index still takes entries.
+    pub(crate) fn trim(&self) -> io::Result<()> {
+        match &mut *self.state.write().unwrap_or_else(PoisonError::into_inner) {
+            State::Growing { file, entries, written } => {
+                write_out(&**file, self.base, entries, written)?;
+                file.truncate((entries.len() * E::SIZE) as u64)
+            }
+            State::Sealed { .. } => Ok(()),
+        }
+    }
+
+    /// Ends a trimmed index and gives its memory back.
+    pub(crate) fn freeze(&self) {
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        if let State::Growing { entries, written, .. } = &*state {
+            assert_eq!(entries.len(), *written, "an index is trimmed before it is frozen");
+            let (count, last) = (entries.len(), entries.last().copied());
+            *state = State::Sealed { count, last };
+        }
     }
 
     /// Makes the file durable. One that retention took away has nothing to lose.

@@ -260,8 +260,11 @@ impl Segment {
     /// Ends appends without touching the log file: recovery does not cut what it cannot read below the durable mark.
     pub(crate) fn seal_as_it_is(&self) -> io::Result<()> {
         self.write_indexes()?;
-        self.offsets.seal()?;
-        self.times.seal()?;
+        self.offsets.trim()?;
+        self.times.trim()?;
+        // Nothing fails from here on: a segment with one sealed index could neither take appends nor be left.
+        self.offsets.freeze();
+        self.times.freeze();
         self.sealed.store(true, Ordering::Release);
         Ok(())
     }

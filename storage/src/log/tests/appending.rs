@@ -296,6 +296,30 @@ fn a_flush_without_a_file_descriptor_is_tried_again() {
 }
 
 #[test]
+fn a_roll_that_fails_half_way_leaves_a_segment_that_takes_appends() {
+    // The log file, the offset index, and the time index are cut at a roll, in this order.
+    for first in 1..=3 {
+        let node = TestNode::new(small_segments());
+        node.fs.set_faults(Faults {
+            fail_truncate: Some(first),
+            ..Faults::default()
+        });
+        let refused = loop {
+            if let Err(error) = node.append(&records(3, NOW)) {
+                break error;
+            }
+        };
+        assert!(matches!(refused, AppendError::Io(_)), "{refused:?}");
+        node.fs.set_faults(Faults::default());
+        // Smaller ones still go into the segment and are indexed; then it rolls.
+        for _ in 0..20 {
+            node.put(&records(1, NOW));
+        }
+        assert!(1 < node.log.segment_count());
+    }
+}
+
+#[test]
 fn a_full_device_refuses_and_recovers_without_a_restart() {
     let node = TestNode::new(LogConfig::default());
     node.put(&records(4, NOW));
