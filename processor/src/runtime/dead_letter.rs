@@ -1,9 +1,10 @@
 //! Records that go to a dead-letter topic.
 
 use protocol::ids::TopicPartition;
+use protocol::records::Record;
 
 use super::pipeline::Pipeline;
-use super::source::{BadRecord, Chunk};
+use super::source::BadRecord;
 use crate::operators::outbox::Port;
 
 /// A dead letter keeps key, value and headers, and tells in headers of its own where it came from and what is wrong.
@@ -11,10 +12,9 @@ pub(super) fn write_dead_letter(
     pipeline: &mut Pipeline,
     port: Port,
     partition: &TopicPartition,
-    chunk: &Chunk,
+    record: Option<Record<'_>>,
     bad: &BadRecord,
 ) {
-    let record = chunk.record(bad.offset);
     let number = partition.partition.to_string();
     let offset = bad.offset.to_string();
     let mut headers: Vec<(&str, Option<&[u8]>)> = record

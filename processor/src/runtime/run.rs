@@ -11,7 +11,7 @@ use super::dead_letter::write_dead_letter;
 use super::epochs::Epochs;
 use super::error::{MemoryExceeded, RunError, SourceError};
 use super::pipeline::Pipeline;
-use super::source::{BadRecord, Chunk, Source};
+use super::source::{BadRecord, Chunk, RecordWalk, Source};
 use super::start::{MemoryPlan, Started};
 use super::wake::{Wake, wake};
 use crate::config::EngineConfig;
@@ -130,21 +130,23 @@ impl<'a> Run<'a> {
     }
 
     fn process(&mut self, chunk: &Chunk, now: Now) -> Result<(), RunError> {
+        let mut walk = chunk.walk();
         for bad in &chunk.bad {
-            self.bad_record(chunk, bad)?;
+            self.bad_record(chunk, &mut walk, bad)?;
         }
+        let mut walk = chunk.walk();
         let mut start = 0;
         for cut in self.source.take_time(chunk, now)? {
-            self.push(chunk, start, cut.row)?;
+            self.push(chunk, &mut walk, start, cut.row)?;
             self.source.tracker.raise(cut.watermark);
             // No barrier in the middle of a chunk: the source's position stands behind it.
             while self.pipeline.advance(cut.watermark)? == Progress::More {}
             start = cut.row;
         }
-        self.push(chunk, start, chunk.rows.num_rows())
+        self.push(chunk, &mut walk, start, chunk.rows.num_rows())
     }
 
-    fn push(&mut self, chunk: &Chunk, start: usize, end: usize) -> Result<(), RunError> {
+    fn push(&mut self, chunk: &Chunk, walk: &mut RecordWalk<'_>, start: usize, end: usize) -> Result<(), RunError> {
         if start == end {
             return Ok(());
         }
@@ -155,7 +157,7 @@ impl<'a> Run<'a> {
                 reason: bad.reason,
                 repaired: false,
             };
-            self.bad_record(chunk, &bad)?;
+            self.bad_record(chunk, walk, &bad)?;
         }
         Ok(())
     }
@@ -288,7 +290,7 @@ impl<'a> Run<'a> {
         Some(self.last_tick + interval.saturating_sub(slack))
     }
 
-    fn bad_record(&mut self, chunk: &Chunk, bad: &BadRecord) -> Result<(), RunError> {
+    fn bad_record(&mut self, chunk: &Chunk, walk: &mut RecordWalk<'_>, bad: &BadRecord) -> Result<(), RunError> {
         let partition = self.source.name(chunk.partition);
         let stats = self.around.stats;
         stats.add_bad(|| format!("{partition} at offset {}: {}", bad.offset, bad.reason));
@@ -300,7 +302,7 @@ impl<'a> Run<'a> {
             })),
             (ErrorPolicy::DeadLetter(_), Some(port)) if !bad.repaired => {
                 let partition = partition.clone();
-                write_dead_letter(&mut self.pipeline, port, &partition, chunk, bad);
+                write_dead_letter(&mut self.pipeline, port, &partition, walk.find(bad.offset), bad);
                 Ok(())
             }
             _ => Ok(()),

@@ -14,7 +14,7 @@ use protocol::records::{Batch, Records};
 use storage::{Isolation, Log, Marks, Pin, ReadError, VisibleReader};
 use tokio::sync::watch;
 
-pub(super) use self::chunk::{BadRecord, Chunk};
+pub(super) use self::chunk::{BadRecord, Chunk, RecordWalk};
 use self::offsets::{start_offset, verify};
 pub(super) use self::pins::SourcePins;
 use super::error::{RunError, SourceError};
