@@ -89,8 +89,10 @@ fn dump(files: &[PathBuf], options: &[&str]) -> std::process::Command {
 fn files_left_behind(extension: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for data_dir in children(&paths::left_behind_dir()) {
-        let partitions = children(&data_dir.join("topics"));
-        for file in partitions.iter().flat_map(|dir| children(dir)) {
+        let mut logs = children(&data_dir.join("topics"));
+        // The metadata log is a log like any other; only its records are ours.
+        logs.push(data_dir.join("metadata"));
+        for file in logs.iter().flat_map(|dir| children(dir)) {
             if file.extension().is_some_and(|found| found == extension) {
                 found.push(file);
             }

@@ -1,12 +1,17 @@
 //! A year of real flights through the whole machine: one client produces them, SQL counts them, another client reads
 //! the result with read_committed and compares it with what it computes from the file itself, and a bounded SELECT over
-//! the same topic says the same.
+//! the same topic says the same. The same once more while the server is killed again and again.
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use serde_json::{Value, json};
 use tests::broker::TestBroker;
+use tests::client::Connection;
 use tests::http::{Http, run_script};
+use tests::requests::{self, LATEST, Topic};
+use tests::stream::Bed;
 use tests::{paths, wait};
 
 use crate::program;
@@ -17,7 +22,11 @@ const BATCH: &str = "
            sum(CASE WHEN dep_time IS NULL THEN 1 ELSE 0 END) AS cancelled, sum(dep_delay) AS delay_sum,
            avg(dep_delay) AS delay_mean, min(dep_delay) AS delay_min, max(dep_delay) AS delay_max,
            count(DISTINCT dest) AS destinations
-    FROM flights GROUP BY 1, 2, 3";
+    FROM flights WHERE carrier <> 'end' GROUP BY 1, 2, 3";
+
+const FLIGHTS: i64 = 336_776;
+const PARTITIONS: i32 = 4;
+const KILLS: usize = 8;
 
 #[test]
 fn flights_of_a_year() {
@@ -26,11 +35,7 @@ fn flights_of_a_year() {
     let http = Http::of(&broker);
     print!("{}", run(&broker, "produce"));
 
-    let script = paths::repository().join("tests/data/sql/flights.sql");
-    run_script(
-        &http,
-        &std::fs::read_to_string(script).expect("the statements are in the repository"),
-    );
+    run_script(&http, &statements());
     wait::until("both queries to finish", || {
         let queries = http.rows("SHOW QUERIES");
         for query in &queries {
@@ -40,10 +45,78 @@ fn flights_of_a_year() {
     });
 
     print!("{}", run(&broker, "verify"));
+    assert_streamed(&http, &by_key(http.rows(BATCH)));
+}
+
+#[test]
+fn flights_of_a_year_with_kills() {
+    let mut bed = Bed::start_with(&[("sql.select_memory", "2GiB")]);
+    let mut python = program::python("flights.py", &bed.broker.kafka_address());
+    python.arg("produce");
+    let producing = std::thread::spawn(move || program::run(python));
+    let topic = Topic {
+        name: "flights".to_owned(),
+        ..Topic::unknown()
+    };
+    requests::wait_for_leaders(&mut bed.connection, &topic, PARTITIONS);
+    // The queries run on while the flights come; no partition may be taken for idle while the server is away.
+    let endless = statements().replace("stop = 'latest'", "idle_timeout = '1 hour'");
+    run_script(&bed.http, &endless);
+
+    let mut random = StdRng::seed_from_u64(2013);
+    let mut moments: Vec<i64> = (0..KILLS).map(|_| random.random_range(0..FLIGHTS)).collect();
+    moments.sort_unstable();
+    for moment in moments {
+        wait::until("more flights", || moment <= log_end(&mut bed.connection, &topic));
+        bed.kill_and_restart();
+    }
+    print!("{}", producing.join().expect("every flight is produced"));
+    assert_eq!(
+        log_end(&mut bed.connection, &topic),
+        FLIGHTS,
+        "each flight is there once"
+    );
+
+    close_windows(&mut bed, &topic);
+    for query in ["flights_hourly", "flights_cancelled"] {
+        bed.caught_up(query, &topic.name);
+    }
+    let batch = by_key(bed.http.rows(BATCH));
+    // The windows that the last flights close may come in epochs of their own.
+    wait::until("every window to close", || {
+        bed.view_rows("SELECT count(*) FROM flights_hourly") == [[json!(batch.len())]]
+    });
+    print!("{}", run(&bed.broker, "verify"));
+    assert_streamed(&bed.http, &batch);
+}
+
+fn statements() -> String {
+    let script = paths::repository().join("tests/data/sql/flights.sql");
+    std::fs::read_to_string(script).expect("the statements are in the repository")
+}
+
+fn log_end(connection: &mut Connection, topic: &Topic) -> i64 {
+    (0..PARTITIONS)
+        .map(|partition| requests::list_offset(connection, topic, partition, LATEST).offset)
+        .sum()
+}
+
+/// One flight per partition, long after all others.
+fn close_windows(bed: &mut Bed, topic: &Topic) {
+    let last = json!({
+        "time_hour": "2014-06-01T00:00:00Z", "carrier": "end", "flight": 0, "tailnum": null, "origin": "", "dest": "",
+        "sched_dep_time": 0, "dep_time": 0, "dep_delay": 0, "arr_delay": 0, "air_time": 0, "distance": 0,
+    });
+    for partition in 0..PARTITIONS {
+        bed.send(topic, partition, &[last.to_string()]);
+    }
+}
+
+/// The view holds what the batch gave.
+fn assert_streamed(http: &Http, batch: &BTreeMap<Vec<String>, Vec<Value>>) {
     let streamed = by_key(http.rows("SELECT * FROM flights_hourly"));
-    let batch = by_key(http.rows(BATCH));
     assert_eq!(streamed.len(), batch.len());
-    for (key, row) in &batch {
+    for (key, row) in batch {
         assert_same(
             key,
             streamed.get(key).unwrap_or_else(|| panic!("{key:?} is missing")),
