@@ -12,11 +12,12 @@ use axum::response::{IntoResponse, Response};
 use datafusion::error::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
 use futures::{Stream, StreamExt, stream};
+use processor::engine::SkippedRows;
 use processor::error::{SqlError, SqlState};
 use processor::formats::json::JsonEncoder;
 use processor::sql::stream_error;
 use processor::sql::types::type_name;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::error::{ErrorDetail, HttpError};
 use crate::cli::output::csv_cell;
@@ -42,8 +43,28 @@ pub(super) struct ResultRows {
     pub(super) schema: SchemaRef,
     /// Rows as they are computed.
     pub(super) stream: SendableRecordBatchStream,
+    /// What is said behind them.
+    pub(super) summary: Summary,
+}
+
+/// The facts about a result that are known at its end.
+pub(super) struct Summary {
     /// Command tag without the count.
     pub(super) tag: String,
+    /// Bad records that were left out.
+    pub(super) skipped: SkippedRows,
+}
+
+impl Summary {
+    /// `command` and `row_count`, and `skipped_rows` where there are any.
+    fn object(&self, row_count: usize) -> Value {
+        let mut object = json!({ "command": self.tag, "row_count": row_count });
+        match self.skipped.count() {
+            0 => {}
+            skipped => object["skipped_rows"] = json!(skipped),
+        }
+        object
+    }
 }
 
 impl Form {
@@ -80,13 +101,13 @@ pub(super) async fn respond(form: Form, mut rows: ResultRows, json_bytes_max: us
     let ResultRows {
         schema,
         stream: rest,
-        tag,
+        summary,
     } = rows;
     let batches = stream::iter(first.map(Ok)).chain(rest);
     let body = match form {
-        Form::Json => Body::from(document(&schema, batches, &tag, json_bytes_max).await?),
+        Form::Json => Body::from(document(&schema, batches, &summary, json_bytes_max).await?),
         Form::Ndjson => Body::from_stream(ndjson(schema, batches)),
-        Form::Events => Body::from_stream(events(schema, batches, tag)),
+        Form::Events => Body::from_stream(events(schema, batches, summary)),
         Form::Csv => Body::from_stream(csv(schema, batches)),
         Form::Arrow => Body::from_stream(arrow_ipc(schema, batches)?),
     };
@@ -98,7 +119,7 @@ type Batch = Result<RecordBatch, DataFusionError>;
 async fn document(
     schema: &Schema,
     batches: impl Stream<Item = Batch>,
-    tag: &str,
+    summary: &Summary,
     bytes_max: usize,
 ) -> Result<Vec<u8>, HttpError> {
     let mut batches = std::pin::pin!(batches);
@@ -114,7 +135,10 @@ async fn document(
             return Err(SqlError::new(SqlState::PROGRAM_LIMIT, message).with_hint(hint).into());
         }
     }
-    text.extend_from_slice(format!("],\"command\":{},\"row_count\":{count}}}", json!(tag)).as_bytes());
+    // The object's own brace was opened in front of the columns.
+    let summary = summary.object(count).to_string();
+    text.extend_from_slice(b"],");
+    text.extend_from_slice(summary.trim_start_matches('{').as_bytes());
     Ok(text)
 }
 
@@ -136,7 +160,11 @@ fn ndjson(schema: SchemaRef, batches: impl Stream<Item = Batch>) -> impl Stream<
     stream::iter([Ok(Bytes::from(head))]).chain(lines)
 }
 
-fn events(schema: SchemaRef, batches: impl Stream<Item = Batch>, tag: String) -> impl Stream<Item = io::Result<Bytes>> {
+fn events(
+    schema: SchemaRef,
+    batches: impl Stream<Item = Batch>,
+    summary: Summary,
+) -> impl Stream<Item = io::Result<Bytes>> {
     let head = event("schema", &columns(&schema));
     let mut count = 0;
     let rows = batches.map(move |batch| {
@@ -161,7 +189,7 @@ fn events(schema: SchemaRef, batches: impl Stream<Item = Batch>, tag: String) ->
             Ok(Bytes::from(text))
         }
         None => Ok(Bytes::from(last.map_or(String::new(), |count| {
-            event("end", &json!({ "command": tag, "row_count": count }).to_string())
+            event("end", &summary.object(count).to_string())
         }))),
     });
     stream::iter([Ok(Bytes::from(head))]).chain(body)

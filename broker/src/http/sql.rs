@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::HttpState;
 use super::error::HttpError;
-use super::rows::{self, Form, ResultRows};
+use super::rows::{self, Form, ResultRows, Summary};
 
 /// The request's body.
 #[derive(Debug, Deserialize)]
@@ -55,9 +55,19 @@ pub(super) async fn sql(
         .await?
     {
         StatementResult::Command { tag } => Ok(command(form, &tag)),
-        StatementResult::Rows { schema, stream, tag } => {
+        StatementResult::Rows {
+            schema,
+            stream,
+            tag,
+            skipped,
+        } => {
             let limit = served.services.config.http.max_result_bytes;
-            rows::respond(form, ResultRows { schema, stream, tag }, limit).await
+            let rows = ResultRows {
+                schema,
+                stream,
+                summary: Summary { tag, skipped },
+            };
+            rows::respond(form, rows, limit).await
         }
     }
 }

@@ -28,6 +28,10 @@ impl QuerySource for EngineFigures<'_> {
             .map(|query| figures(query, now_ms))
             .collect()
     }
+
+    fn skipped_rows(&self) -> u64 {
+        self.engine.skipped_rows()
+    }
 }
 
 fn figures(query: &QuerySnapshot, now_ms: i64) -> QueryFigures {

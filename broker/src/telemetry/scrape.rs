@@ -43,6 +43,9 @@ pub struct QueryFigures {
 pub trait QuerySource: Send + Sync {
     /// The figures of all queries now.
     fn figures(&self) -> Vec<QueryFigures>;
+
+    /// Bad records that statements which end left out.
+    fn skipped_rows(&self) -> u64;
 }
 
 /// The whole `/metrics` page.
@@ -54,6 +57,9 @@ pub async fn scrape(services: &Services, queries: Option<&dyn QuerySource>) -> S
     add_logs(&mut samples, services);
     add_groups(&mut samples, services, services.groups.lag().await);
     if let Some(queries) = queries {
+        let help = "Bad records that SELECTs left out.";
+        let skipped = queries.skipped_rows() as f64;
+        samples.add("tidemill_select_bad_rows_total", help, Counter, &[], skipped);
         for query in queries.figures() {
             add_query(&mut samples, &query);
         }

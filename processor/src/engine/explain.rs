@@ -18,7 +18,7 @@ impl Engine {
         let catalog = self.catalog();
         let lines = match statement {
             Statement::Query(query) => {
-                let plan = self.plan_bounded(sql, *query, params)?;
+                let (plan, _) = self.plan_bounded(sql, *query, params)?;
                 self.execution()
                     .explain(plan, verbose)
                     .await

@@ -12,6 +12,7 @@
 //! work on the catalog as it was when they began.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use arrow::datatypes::SchemaRef;
@@ -24,6 +25,7 @@ use crate::error::{SqlError, SqlState};
 use crate::plan::error::plan_error;
 use crate::plan::{Mode, Planner, Scope, ViewRows, prepare};
 use crate::ports::{PortError, Ports};
+pub use crate::query::SkippedRows;
 use crate::query::{Execution, ScanLimits, ViewReader};
 use crate::runtime::{QueryHandle, QueryStatus};
 use crate::sql::statement::Statement;
@@ -59,6 +61,8 @@ pub enum StatementResult {
         stream: SendableRecordBatchStream,
         /// The command tag without the row count: `SELECT`, `SHOW`, `EXPLAIN`.
         tag: String,
+        /// Bad records that were left out; complete when the stream has ended.
+        skipped: SkippedRows,
     },
 }
 
@@ -97,6 +101,8 @@ pub struct Engine {
     running: Mutex<BTreeMap<String, Arc<QueryHandle>>>,
     /// Held while the catalog changes; counts objects, so that they can be restored in the order of their creation.
     changes: tokio::sync::Mutex<u64>,
+    /// Bad records that statements which end left out.
+    skipped: Arc<AtomicU64>,
 }
 
 impl Engine {
@@ -111,6 +117,7 @@ impl Engine {
             catalog: RwLock::default(),
             running: Mutex::default(),
             changes: tokio::sync::Mutex::new(0),
+            skipped: Arc::default(),
         });
         engine.restore().await;
         Ok(engine)
@@ -164,6 +171,11 @@ impl Engine {
             .collect()
     }
 
+    /// Bad records that statements which end left out since the start.
+    pub fn skipped_rows(&self) -> u64 {
+        self.skipped.load(Ordering::Relaxed)
+    }
+
     /// Stops every query after its current epoch. Statements that come later are refused.
     pub async fn shutdown(&self) {
         let _changes = self.changes.lock().await;
@@ -195,6 +207,7 @@ impl Engine {
                 read_bytes: self.config.read_bytes_per_round,
                 decompressed_bytes: self.config.decompressed_batch_bytes_max,
             },
+            skipped: SkippedRows::within(&self.skipped),
         }
     }
 }

@@ -3,7 +3,7 @@
 use datafusion::sql::sqlparser::ast::Query;
 use tokio_util::sync::CancellationToken;
 
-use super::{Engine, Execution, Mode, Parameter, SqlError, StatementResult, plan_error, prepare};
+use super::{Engine, Execution, Mode, Parameter, SkippedRows, SqlError, StatementResult, plan_error, prepare};
 use datafusion::logical_expr::LogicalPlan;
 
 impl Engine {
@@ -15,7 +15,7 @@ impl Engine {
         params: &[Parameter],
         cancel: CancellationToken,
     ) -> Result<StatementResult, SqlError> {
-        let plan = self.plan_bounded(sql, query, params)?;
+        let (plan, skipped) = self.plan_bounded(sql, query, params)?;
         let (schema, stream) = self
             .execution()
             .run(plan, cancel)
@@ -25,22 +25,25 @@ impl Engine {
             schema,
             stream,
             tag: "SELECT".to_owned(),
+            skipped,
         })
     }
 
+    /// The plan, and the count of what its scans will leave out.
     pub(super) fn plan_bounded(
         &self,
         sql: &str,
         mut query: Query,
         params: &[Parameter],
-    ) -> Result<LogicalPlan, SqlError> {
+    ) -> Result<(LogicalPlan, SkippedRows), SqlError> {
         let catalog = self.catalog();
         let mentions = prepare(&mut query, &catalog, params)?;
+        let scope = self.scope(&catalog);
         let (plan, _) = self
             .planner
-            .query(&self.scope(&catalog), Mode::Bounded, &query, mentions)
+            .query(&scope, Mode::Bounded, &query, mentions)
             .map_err(|e| plan_error(&e, sql))?;
-        Ok(plan)
+        Ok((plan, scope.skipped))
     }
 
     pub(super) fn execution(&self) -> Execution<'_> {

@@ -8,6 +8,7 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 
 use super::StatementResult;
 use crate::error::SqlError;
+use crate::query::SkippedRows;
 use crate::sql::types::{UTC, timestamptz};
 
 /// A column of a result.
@@ -56,5 +57,6 @@ pub(super) fn result(tag: &str, columns: Vec<(&str, Values)>) -> Result<Statemen
         schema,
         stream: Box::pin(stream),
         tag: tag.to_owned(),
+        skipped: SkippedRows::default(),
     })
 }

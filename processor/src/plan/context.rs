@@ -22,14 +22,13 @@ use super::windows::WindowRelations;
 use crate::catalog::{Body, Catalog, Object, Relation, RunningQuery, topic_relation, view_relation};
 use crate::error::{SqlError, SqlState};
 use crate::ports::Topics;
-use crate::query::{ScanLimits, TopicTable, ViewReader, ViewTable};
+use crate::query::{ScanLimits, SkippedRows, TopicTable, ViewReader, ViewTable};
 use crate::sql::types::Types;
 
 /// Views within views; more is a chain that nobody wrote by hand.
 const VIEW_DEPTH_MAX: usize = 32;
 
 /// The names that a statement sees.
-#[derive(Clone, Copy)]
 pub(crate) struct Scope<'a> {
     /// Objects.
     pub(crate) catalog: &'a Catalog,
@@ -39,6 +38,8 @@ pub(crate) struct Scope<'a> {
     pub(crate) views: &'a dyn ViewRows,
     /// Bounds of reading topics.
     pub(crate) limits: ScanLimits,
+    /// Counts the bad records that reading leaves out.
+    pub(crate) skipped: SkippedRows,
 }
 
 /// Reads materialized views.
@@ -109,7 +110,14 @@ impl<'a> PlanContext<'a> {
 
     fn topic_table(&self, relation: Arc<Relation>) -> Arc<dyn TableProvider> {
         let handle = self.scope.topics.find(&relation.topic);
-        Arc::new(TopicTable::new(relation, handle, self.with_metadata, self.scope.limits))
+        let Scope { limits, skipped, .. } = self.scope;
+        Arc::new(TopicTable::new(
+            relation,
+            handle,
+            self.with_metadata,
+            *limits,
+            skipped.clone(),
+        ))
     }
 
     /// A materialized view: its rows in a SELECT; its topic in a stream, where rows are never changed; else its query,

@@ -27,6 +27,7 @@ mod topic_table;
 mod view_table;
 
 pub(crate) use scan::ScanLimits;
+pub use scan::SkippedRows;
 pub(crate) use topic_table::TopicTable;
 pub(crate) use view_table::{ViewReader, ViewTable};
 

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::datatypes::SchemaRef;
@@ -32,6 +33,34 @@ pub(crate) struct ScanLimits {
     pub(crate) decompressed_bytes: usize,
 }
 
+/// Records that were left out of results because they are bad: of one statement, and of all of them.
+#[derive(Debug, Default, Clone)]
+pub struct SkippedRows {
+    of_statement: Arc<AtomicU64>,
+    of_engine: Arc<AtomicU64>,
+}
+
+impl SkippedRows {
+    /// A statement's own count, which adds to that of `engine` too.
+    pub(crate) fn within(engine: &Arc<AtomicU64>) -> Self {
+        Self {
+            of_statement: Arc::default(),
+            of_engine: engine.clone(),
+        }
+    }
+
+    /// What the statement left out so far.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.of_statement.load(Ordering::Relaxed)
+    }
+
+    fn add(&self) {
+        self.of_statement.fetch_add(1, Ordering::Relaxed);
+        self.of_engine.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
 /// One partition of a scan.
 #[derive(Debug, Clone)]
 pub(super) struct PartitionScan {
@@ -41,6 +70,7 @@ pub(super) struct PartitionScan {
     offsets: Range<Offset>,
     since: Option<TimestampMs>,
     limits: ScanLimits,
+    skipped: SkippedRows,
 }
 
 impl PartitionScan {
@@ -51,6 +81,7 @@ impl PartitionScan {
         log: Arc<Log>,
         offsets: Range<Offset>,
         limits: ScanLimits,
+        skipped: SkippedRows,
     ) -> Self {
         let fields: Vec<_> = plan.schema.fields().iter().take(width).cloned().collect();
         Self {
@@ -60,6 +91,7 @@ impl PartitionScan {
             offsets,
             since: None,
             limits,
+            skipped,
         }
     }
 
@@ -120,11 +152,17 @@ impl PartitionScan {
             Ok(records) => records,
             Err(error) => return self.bad(batch.header.base_offset, &BadRecord::new(error.to_string())),
         };
+        let mut next = batch.header.base_offset;
         for record in &records {
             let record = match record {
                 Ok(record) => record,
-                Err(error) => return self.bad(batch.header.base_offset, &BadRecord::new(error.to_string())),
+                // The rest of the batch cannot be told apart: it counts as one bad record.
+                Err(error) if from <= next && next < self.offsets.end => {
+                    return self.bad(next, &BadRecord::new(error.to_string()));
+                }
+                Err(_) => return Ok(()),
             };
+            next = record.offset + 1;
             if record.offset < from {
                 continue;
             }
@@ -138,9 +176,10 @@ impl PartitionScan {
         Ok(())
     }
 
-    /// A bad record ends the query where the source says FAIL, and is left out otherwise.
+    /// A bad record ends the query where the source says FAIL, and is left out and counted otherwise.
     fn bad(&self, offset: Offset, reason: &BadRecord) -> PlanResult<()> {
         if self.plan.on_error != ErrorPolicy::Fail {
+            self.skipped.add();
             return Ok(());
         }
         Err(external(

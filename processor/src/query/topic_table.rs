@@ -15,7 +15,7 @@ use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
 use storage::Isolation;
 
 use super::pruning::Pruning;
-use super::scan::{PartitionScan, ScanLimits};
+use super::scan::{PartitionScan, ScanLimits, SkippedRows};
 use crate::catalog::Relation;
 use crate::error::SqlError;
 use crate::plan::external;
@@ -28,6 +28,7 @@ pub(crate) struct TopicTable {
     topic: Option<TopicHandle>,
     schema: SchemaRef,
     limits: ScanLimits,
+    skipped: SkippedRows,
 }
 
 impl std::fmt::Debug for TopicHandle {
@@ -46,6 +47,7 @@ impl TopicTable {
         topic: Option<TopicHandle>,
         with_metadata: bool,
         limits: ScanLimits,
+        skipped: SkippedRows,
     ) -> Self {
         let schema = relation.schema(with_metadata);
         Self {
@@ -53,6 +55,7 @@ impl TopicTable {
             topic,
             schema,
             limits,
+            skipped,
         }
     }
 
@@ -84,7 +87,8 @@ impl TopicTable {
             let from = pruning.first_offset().max(marks.log_start);
             let until = pruning.end_offset().min(isolation.bound(&marks));
             if from < until {
-                let scan = PartitionScan::new(plan.clone(), wanted.len(), log.clone(), from..until, self.limits)
+                let (plan, skipped) = (plan.clone(), self.skipped.clone());
+                let scan = PartitionScan::new(plan, wanted.len(), log.clone(), from..until, self.limits, skipped)
                     .since(pruning.first_timestamp());
                 scans.push(Arc::new(scan));
             }

@@ -3,12 +3,15 @@
 //! refused like any other.
 
 use kafka_protocol::error::ResponseError;
-use serde_json::json;
+use serde_json::{Value, json};
 use tests::batch::{Batch, Record, encode_record};
 use tests::broker::TestBroker;
 use tests::client::Connection;
-use tests::http::Http;
 use tests::requests;
+use tests::stream::{Bed, cell};
+
+/// The one true record among the lies.
+const HONEST: i64 = 3;
 
 /// Bodies that are no records, under a header that says that there are two.
 fn lies() -> Vec<Vec<u8>> {
@@ -18,16 +21,13 @@ fn lies() -> Vec<Vec<u8>> {
         encode_record(&mut wrong_deltas, 7, &Record::default());
     }
     let mut one_only = Vec::new();
-    let value = Some(vec![b' '; 20]);
-    encode_record(
-        &mut one_only,
-        0,
-        &Record {
-            value,
-            ..Record::default()
-        },
-    );
-    // Long enough for two records, or the header would be enough to refuse them.
+    // Long enough for as many records as the header claims, or the header would be enough to refuse it.
+    let padding = " ".repeat(20);
+    let honest = Record {
+        value: Some(format!("{{\"n\": {HONEST}}}{padding}").into_bytes()),
+        ..Record::default()
+    };
+    encode_record(&mut one_only, 0, &honest);
     let huge_length = b"\xff\xff\xff\xff\x0f\0\0\0\0\0\0\0\0\0\0".to_vec();
     let huge_header_count = b"\x14\0\0\0\x01\x01\xfe\xff\xff\xff\x0f\0\0\0\0".to_vec();
     let noise = vec![0xa5; 40];
@@ -44,34 +44,59 @@ fn lies() -> Vec<Vec<u8>> {
 
 #[test]
 fn they_are_stored_and_served_and_are_bad_records_to_sql() {
-    let mut broker = TestBroker::start();
+    let mut bed = Bed::start();
     // Kafka's dump tool reads records, and would say so.
-    broker.discard_data();
-    let mut connection = Connection::open(&broker.kafka_address());
-    let topic = requests::create_topic(&mut connection, "lies", 1, &[]);
-    let truth = |number: i64| Batch::of_values(requests::now_ms(), &[format!("{{\"n\":{number}}}")]);
-
-    requests::produce(&mut connection, &topic, 0, &truth(1));
+    bed.broker.discard_data();
+    let topic = bed.topic("lies", 1);
+    bed.send(&topic, 0, &[r#"{"n": 1}"#]);
     for lie in lies() {
-        let answer = requests::produce_bytes(&mut connection, &topic, 0, lie);
+        let answer = requests::produce_bytes(&mut bed.connection, &topic, 0, lie);
         assert_eq!(
             answer.error_code, 0,
             "the header is right, so the batch is stored: {answer:?}"
         );
     }
-    requests::produce(&mut connection, &topic, 0, &truth(2));
+    bed.send(&topic, 0, &[r#"{"n": 2}"#]);
 
-    let http = Http::of(&broker);
-    http.sql(&format!(
-        "CREATE SOURCE lies (n BIGINT) WITH (topic = '{}', format = 'json')",
-        topic.name
-    ));
-    let rows = http.rows("SELECT n FROM lies WHERE n IS NOT NULL ORDER BY n");
-    assert_eq!(rows, [[json!(1)], [json!(2)]]);
+    let create = |name: &str, policy: &str| {
+        bed.http.sql(&format!(
+            "CREATE SOURCE {name} (n BIGINT) WITH (topic = '{}', format = 'json') {policy}",
+            topic.name
+        ));
+        bed.http.sql(&format!(
+            "CREATE SINK of_{name} AS SELECT n FROM {name} WITH (connector = 'topic', topic = 'of_{name}')"
+        ));
+    };
+    // Each lie is one bad record, and what is true in its batch is a row.
+    let bad = lies().len();
+    let expected = [[json!(1)], [json!(2)], [json!(HONEST)]];
+    create("lenient", "");
+    let answer = bed.http.sql("SELECT n FROM lenient ORDER BY n");
+    assert_eq!(
+        (&answer["rows"], &answer["skipped_rows"]),
+        (&json!(expected), &json!(bad))
+    );
+    bed.caught_up("of_lenient", &topic.name);
+    assert_eq!(bed.query_metric("bad_rows_total", "of_lenient"), bad as f64);
+    let mut rows: Vec<Value> = bed
+        .rows("of_lenient")
+        .iter()
+        .map(|row| row.json()["n"].clone())
+        .collect();
+    rows.sort_by_key(Value::as_i64);
+    assert_eq!(rows, [json!(1), json!(2), json!(HONEST)]);
+
+    create("strict", "ON ERROR FAIL");
+    bed.status("of_strict", "failed");
+    let reason = cell(&bed.query("of_strict").expect("a failed query is shown"), "reason");
+    assert!(reason.contains("offset 1"), "{reason}");
+    let select = bed.http.try_sql("SELECT n FROM strict");
+    assert_eq!((select.status, select.error_code()), (400, "22000".into()));
+    assert_eq!(bed.rows("of_strict").len(), 0);
 
     // Served as stored: the last batch is found behind all the lies.
-    let end = requests::list_offset(&mut connection, &topic, 0, requests::LATEST).offset;
-    let last = requests::fetch(&mut connection, &topic, 0, end - 1);
+    let end = requests::list_offset(&mut bed.connection, &topic, 0, requests::LATEST).offset;
+    let last = requests::fetch(&mut bed.connection, &topic, 0, end - 1);
     let batches = Batch::decode_all(&last.records.expect("records are never null"));
     assert_eq!(batches.last().map(Batch::last_offset), Some(end - 1));
 }

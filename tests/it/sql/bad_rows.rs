@@ -2,8 +2,11 @@
 
 use serde_json::{Value, json};
 use tests::batch::Record;
+use tests::paths;
 use tests::requests::Topic;
 use tests::stream::{Bed, Row, cell};
+
+use super::ask;
 
 /// Of these, the last four are bad, each in its own way; the second has fields that nobody asked for.
 const VALUES: [&str; 7] = [
@@ -80,14 +83,43 @@ fn a_bounded_select_follows_the_policy_too() {
         let topic = bed.topic("rows", 1);
         source(&bed, &topic, policy);
         bed.send_records(&topic, 0, records());
-        let rows: Vec<Value> = bed
-            .http
-            .rows("SELECT id, n FROM s ORDER BY id")
-            .into_iter()
-            .map(Value::from)
-            .collect();
-        assert_eq!(rows, expected(policy), "{policy}");
+        let answer = bed.http.sql(SELECT);
+        assert_eq!(answer["rows"], Value::from(expected(policy)), "{policy}");
+        // What a NULL mends is a row; what it cannot mend is left out like everything bad elsewhere.
+        let skipped = VALUES.len() - expected(policy).len();
+        assert_eq!(answer["skipped_rows"], json!(skipped), "{policy}");
+        assert_eq!(
+            bed.http.metric("tidemill_select_bad_rows_total"),
+            skipped as f64,
+            "{policy}"
+        );
     }
+}
+
+const SELECT: &str = "SELECT id, n FROM s ORDER BY id";
+
+#[test]
+fn a_select_says_what_it_left_out_in_its_own_answer_only() {
+    let mut bed = Bed::start();
+    let topic = bed.topic("rows", 1);
+    source(&bed, &topic, "");
+    bed.send_records(&topic, 0, records());
+    let events = ask(&bed.broker, "text/event-stream", SELECT).text();
+    assert!(
+        events.ends_with("event: end\ndata: {\"command\":\"SELECT\",\"row_count\":3,\"skipped_rows\":4}\n\n"),
+        "{events}"
+    );
+    // Bounds leave it out before it is read, and what is good has nothing to say.
+    let good = bed.http.sql("SELECT id, n FROM s WHERE _offset < 3");
+    assert_eq!((&good["row_count"], good.get("skipped_rows")), (&json!(3), None));
+    assert_eq!(bed.http.metric("tidemill_select_bad_rows_total"), 4.0);
+
+    let mut command = std::process::Command::new(paths::tidemill_binary());
+    command.args(["sql", "--server", &bed.broker.http_url(), "-o", "csv", "-c", SELECT]);
+    let output = command.output().expect("the binary can be run");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "id,n\n1,10\n2,20\n3,\n");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("4 bad records left out"), "{said}");
 }
 
 #[test]

@@ -23,6 +23,9 @@ pub(crate) struct SqlResult {
     /// Command tag, such as `CREATE SOURCE`.
     #[serde(default)]
     pub(crate) command: String,
+    /// Bad records that the statement left out.
+    #[serde(default)]
+    pub(crate) skipped_rows: u64,
 }
 
 /// A result column.

@@ -59,5 +59,9 @@ fn execute(client: &SqlClient, statement: &str, format: Format) -> Result<(), Cl
         return Ok(());
     }
     print(&render::render(&result, format));
+    if 0 < result.skipped_rows {
+        let plural = if result.skipped_rows == 1 { "" } else { "s" };
+        message(&format!("{} bad record{plural} left out", result.skipped_rows));
+    }
     Ok(())
 }
