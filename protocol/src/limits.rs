@@ -10,7 +10,7 @@ pub const FRAME_BYTES_MAX: usize = 100 * 1024 * 1024;
 pub const BATCH_BYTES_MAX_DEFAULT: usize = 1024 * 1024 + 12;
 
 /// Bytes that the records of one batch may decompress to, unless the caller says otherwise.
-pub const DECOMPRESSED_BYTES_MAX_DEFAULT: usize = 128 * 1024 * 1024;
+pub const DECOMPRESSED_BYTES_MAX_DEFAULT: usize = 64 * 1024 * 1024;
 
 /// Bytes of memory that the decoded form of one request may take beyond the frame itself.
 pub const DECODED_BYTES_MAX: usize = 64 * 1024 * 1024;

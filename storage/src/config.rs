@@ -3,7 +3,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use protocol::records::Codec;
+use protocol::{limits::DECOMPRESSED_BYTES_MAX_DEFAULT, records::Codec};
 
 pub use protocol::records::TimestampType;
 
@@ -85,6 +85,9 @@ pub struct LogConfig {
     pub compression: Option<(Codec, Option<i32>)>,
     /// Whether every record of a produced batch is decoded and checked (`kafka.validate = "records"`).
     pub validate_records: bool,
+    /// Bytes that the records of one batch may decompress to where the log has to look at them
+    /// (`kafka.max_decompressed`).
+    pub decompressed_bytes_max: usize,
 }
 
 impl Default for LogConfig {
@@ -106,6 +109,7 @@ impl Default for LogConfig {
             preallocate: false,
             compression: None,
             validate_records: false,
+            decompressed_bytes_max: DECOMPRESSED_BYTES_MAX_DEFAULT,
         }
     }
 }

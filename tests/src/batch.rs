@@ -226,6 +226,37 @@ pub fn zstd_frame(data: &[u8]) -> Vec<u8> {
     frame
 }
 
+/// A zstd frame of `before`, then `count` times `byte`, then `after`: a few bytes for a KiB of content, so that a test
+/// needs no compressor to make much out of little.
+///
+/// # Panics
+/// With more than 4 GiB.
+#[must_use]
+pub fn zstd_bomb(before: &[u8], byte: u8, count: usize, after: &[u8]) -> Vec<u8> {
+    const BLOCK_MAX: usize = 128 * 1024;
+    const RAW: u32 = 0;
+    const REPEATED: u32 = 1;
+    let size = u32::try_from(before.len() + count + after.len()).expect("below 4 GiB");
+    // Magic; descriptor "single segment, four bytes of content size"; the size.
+    let mut frame = vec![0x28, 0xb5, 0x2f, 0xfd, 0xa0];
+    frame.extend_from_slice(&size.to_le_bytes());
+    let mut block = |kind: u32, len: usize, last: bool, content: &[u8]| {
+        let len = u32::try_from(len).expect("blocks are small");
+        let header = (len << 3) | (kind << 1) | u32::from(last);
+        frame.extend_from_slice(&header.to_le_bytes()[..3]);
+        frame.extend_from_slice(content);
+    };
+    block(RAW, before.len(), false, before);
+    let mut left = count;
+    while left > 0 {
+        let len = left.min(BLOCK_MAX);
+        block(REPEATED, len, false, &[byte]);
+        left -= len;
+    }
+    block(RAW, after.len(), true, after);
+    frame
+}
+
 /// The records of a batch as they stand behind its header, uncompressed.
 #[must_use]
 pub fn encode_records(records: &[Record]) -> Vec<u8> {

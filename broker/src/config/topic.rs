@@ -94,6 +94,7 @@ pub fn log_config(
         preallocate: values.text("preallocate") == "true",
         compression: values.compression(),
         validate_records: config.kafka.validate == RecordValidation::Records,
+        decompressed_bytes_max: config.kafka.max_decompressed_bytes,
     }
 }
 

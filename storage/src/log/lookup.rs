@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use protocol::{
     LeaderEpoch, Offset, TimestampMs,
-    limits::DECOMPRESSED_BYTES_MAX_DEFAULT,
     records::{Batch, BatchHeader, TimestampType},
 };
 
@@ -53,6 +52,7 @@ impl Log {
                 timestamp,
                 log_start,
                 bound,
+                decompressed_bytes_max: self.config().decompressed_bytes_max,
             };
             if let Some(found) = self.search_segment(segment, &search)? {
                 return Ok(Some(found).filter(|found| found.offset < bound));
@@ -88,6 +88,7 @@ impl Log {
                 timestamp,
                 log_start,
                 bound,
+                decompressed_bytes_max: self.config().decompressed_bytes_max,
             };
             let found = self
                 .search_segment(segment, &search)?
@@ -187,6 +188,7 @@ struct Search {
     timestamp: TimestampMs,
     log_start: Offset,
     bound: Offset,
+    decompressed_bytes_max: usize,
 }
 
 impl Search {
@@ -202,7 +204,7 @@ impl Search {
             });
         }
         let batch = Batch::parse(bytes.to_vec().into()).ok()?;
-        let records = batch.records(DECOMPRESSED_BYTES_MAX_DEFAULT).ok()?;
+        let records = batch.records(self.decompressed_bytes_max).ok()?;
         let spans = records.spans().map_while(Result::ok);
         let mut fitting = spans.filter(|span| self.timestamp <= span.timestamp && self.log_start <= span.offset);
         fitting.next().map(|span| TimestampOffset {

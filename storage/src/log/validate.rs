@@ -5,7 +5,6 @@ use bytes::Bytes;
 use protocol::{
     TimestampMs,
     ids::NO_TIMESTAMP,
-    limits::DECOMPRESSED_BYTES_MAX_DEFAULT,
     records::{
         Batch, BatchHeader, HEADER_LEN, InvalidRecords, Marker, MarkerError, Records, TimestampType, parse_marker,
         validate_produced, validate_records,
@@ -88,7 +87,7 @@ fn prepare_produced(config: &LogConfig, batch: &Batch, now: TimestampMs) -> Resu
     }
     match converted {
         Some((codec, level)) => batch
-            .recompressed(codec, level, DECOMPRESSED_BYTES_MAX_DEFAULT)
+            .recompressed(codec, level, config.decompressed_bytes_max)
             .map_err(|error| InvalidRecord::from(error).into()),
         None => Ok(batch.clone()),
     }
@@ -108,7 +107,7 @@ fn check_timestamps(config: &LogConfig, header: &BatchHeader, now: TimestampMs) 
 
 fn check_records(config: &LogConfig, batch: &Batch) -> Result<(), InvalidRecord> {
     let records = batch
-        .records(DECOMPRESSED_BYTES_MAX_DEFAULT)
+        .records(config.decompressed_bytes_max)
         .map_err(InvalidRecords::from)?;
     if config.validate_records {
         validate_records(&records)?;

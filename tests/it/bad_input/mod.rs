@@ -3,5 +3,6 @@
 //! broker is.
 
 mod batches;
+mod bombs;
 mod frames;
 mod lying_records;

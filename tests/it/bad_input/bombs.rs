@@ -1,0 +1,87 @@
+//! Batches that decompress to far more than they weigh. `kafka.max_decompressed` is the one bound for whoever opens them:
+//! the broker where a topic or `kafka.validate` makes it look at records, and SQL.
+
+use kafka_protocol::error::ResponseError;
+use serde_json::json;
+use tests::batch::{self, Batch, Record};
+use tests::requests;
+use tests::stream::Bed;
+
+const LIMIT: usize = 1024 * 1024;
+const SETTING: (&str, &str) = ("kafka.max_decompressed", "1MiB");
+
+/// A batch of one record `{"n": 1,` + spaces + `}` with a key, whose records take exactly `total` bytes decompressed.
+fn bomb(total: usize) -> Vec<u8> {
+    let (head, tail) = (&b"{\"n\": 1"[..], &b"}"[..]);
+    let mut filler = total - 64;
+    loop {
+        let value = [head, &vec![b' '; filler], tail].concat();
+        let record = Record {
+            key: Some(b"k".to_vec()),
+            value: Some(value),
+            ..Record::default()
+        };
+        let plain = batch::encode_records(std::slice::from_ref(&record));
+        if plain.len() < total {
+            filler += 1;
+            continue;
+        }
+        assert_eq!(plain.len(), total, "a length prefix grew at the wrong place");
+        // Behind the value stands only its empty list of headers.
+        let value_at = plain.len() - 1 - tail.len() - filler;
+        let packed = batch::zstd_bomb(&plain[..value_at], b' ', filler, &plain[value_at + filler..]);
+        assert!(packed.len() < 4096, "{} bytes are no bomb", packed.len());
+        let honest = Batch::of_records(requests::now_ms(), vec![record]);
+        return Batch {
+            attributes: batch::ZSTD,
+            ..honest
+        }
+        .encode_around(&packed);
+    }
+}
+
+/// Produces the bombs at and above the limit to a topic with these settings: one is taken, the other refused.
+#[track_caller]
+fn assert_bounded(bed: &mut Bed, configs: &[(&str, &str)]) {
+    let roomy = [configs, &[("segment.bytes", "16777216")]].concat();
+    let topic = requests::create_topic(&mut bed.connection, "bombs", 1, &roomy);
+    let fits = requests::produce_bytes(&mut bed.connection, &topic, 0, bomb(LIMIT));
+    assert_eq!(fits.error_code, 0, "{configs:?}: {fits:?}");
+    let above = requests::produce_bytes(&mut bed.connection, &topic, 0, bomb(LIMIT + 1));
+    assert_eq!(
+        above.error_code,
+        ResponseError::InvalidRecord.code(),
+        "{configs:?}: {above:?}"
+    );
+    let end = requests::list_offset(&mut bed.connection, &topic, 0, requests::LATEST);
+    assert_eq!(end.offset, 1, "{configs:?}: nothing was written of what was refused");
+}
+
+#[test]
+fn a_bomb_is_refused_where_the_broker_looks_at_records() {
+    let mut bed = Bed::start_with(&[SETTING, ("kafka.validate", "records")]);
+    assert_bounded(&mut bed, &[]);
+    // These make the broker look whatever it validates.
+    let mut bed = Bed::start_with(&[SETTING]);
+    assert_bounded(&mut bed, &[("cleanup.policy", "compact")]);
+    assert_bounded(&mut bed, &[("compression.type", "lz4")]);
+}
+
+#[test]
+fn a_bomb_that_nobody_looked_at_is_a_bad_record_to_sql() {
+    let mut bed = Bed::start_with(&[SETTING]);
+    let topic = bed.topic("bombs", 1);
+    for bytes in [bomb(LIMIT), bomb(LIMIT + 1), bomb(50 * LIMIT)] {
+        let answer = requests::produce_bytes(&mut bed.connection, &topic, 0, bytes);
+        assert_eq!(answer.error_code, 0, "{answer:?}");
+    }
+    bed.http
+        .sql(&format!("CREATE SOURCE s (n INT) WITH (topic = '{}')", topic.name));
+    bed.http
+        .sql("CREATE SINK kept AS SELECT n FROM s WITH (connector = 'topic', topic = 'kept')");
+    let answer = bed.http.sql("SELECT n FROM s");
+    assert_eq!((&answer["rows"], &answer["skipped_rows"]), (&json!([[1]]), &json!(2)));
+    bed.caught_up("kept", &topic.name);
+    assert_eq!(bed.query_metric("bad_rows_total", "kept"), 2.0);
+    assert_eq!(bed.rows("kept").len(), 1);
+}
