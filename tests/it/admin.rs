@@ -80,14 +80,14 @@ pub(crate) fn create_named(connection: &mut Connection, name: &str) -> Uuid {
     result.topic_id
 }
 
-fn wanted(name: &str) -> CreatableTopic {
+pub(crate) fn wanted(name: &str) -> CreatableTopic {
     CreatableTopic::default()
         .with_name(topic_name(name))
         .with_num_partitions(1)
         .with_replication_factor(1)
 }
 
-fn create(connection: &mut Connection, topic: CreatableTopic, validate_only: bool) -> CreatableTopicResult {
+pub(crate) fn create(connection: &mut Connection, topic: CreatableTopic, validate_only: bool) -> CreatableTopicResult {
     let request = CreateTopicsRequest::default()
         .with_topics(vec![topic])
         .with_timeout_ms(30_000)
@@ -102,7 +102,8 @@ fn describe(connection: &mut Connection, resource_type: i8, name: &str) -> Descr
         .with_configuration_keys(None);
     let request = DescribeConfigsRequest::default()
         .with_resources(vec![resource])
-        .with_include_synonyms(true);
+        .with_include_synonyms(true)
+        .with_include_documentation(true);
     connection.call(4, &request).results[0].clone()
 }
 
@@ -117,13 +118,23 @@ fn value_of(connection: &mut Connection, topic: &Topic, key: &str) -> (String, i
 }
 
 fn alter(connection: &mut Connection, topic: &Topic, key: &str, operation: i8, value: Option<&str>) -> (i16, String) {
+    alter_resource(connection, (RESOURCE_TOPIC, &topic.name), key, operation, value)
+}
+
+fn alter_resource(
+    connection: &mut Connection,
+    (resource_type, name): (i8, &str),
+    key: &str,
+    operation: i8,
+    value: Option<&str>,
+) -> (i16, String) {
     let change = AlterableConfig::default()
         .with_name(text(key))
         .with_config_operation(operation)
         .with_value(value.map(text));
     let resource = AlterConfigsResource::default()
-        .with_resource_type(RESOURCE_TOPIC)
-        .with_resource_name(text(&topic.name))
+        .with_resource_type(resource_type)
+        .with_resource_name(text(name))
         .with_configs(vec![change]);
     let request = IncrementalAlterConfigsRequest::default().with_resources(vec![resource]);
     let response = connection.call(1, &request);
@@ -309,6 +320,9 @@ fn the_broker_describes_itself() {
         let config = result.configs.iter().find(|config| &*config.name == key);
         assert!(config.is_some_and(|config| config.value.is_some()), "{key}");
     }
+    // What nobody set and what has no default is null; an empty text would be a value.
+    let unset = result.configs.iter().find(|config| &*config.name == "log.retention.ms");
+    assert_eq!(unset.map(|config| config.value.clone()), Some(None));
     let nobody = describe(&mut connection, RESOURCE_BROKER, "4711");
     assert_eq!(nobody.error_code, ResponseError::InvalidRequest.code(), "{nobody:?}");
 }
@@ -344,6 +358,57 @@ fn settings_are_set_deleted_appended_and_subtracted() {
     assert_ne!(code, 0, "there is no such operation");
     let (code, _) = alter(&mut connection, &Topic::unknown(), "retention.ms", SET, Some("1"));
     assert_eq!(code, ResponseError::UnknownTopicOrPartition.code());
+}
+
+/// A key that Kafka has and that does nothing here yet says so where it is described. It takes its default, and refuses
+/// everything else with the same words.
+#[test]
+fn keys_that_do_not_act_yet_are_refused_with_the_reason() {
+    let broker = tests::broker::TestBroker::start();
+    let mut connection = Connection::open(&broker.kafka_address());
+    let topic = requests::create_topic(&mut connection, "inert", 1, &[]);
+    let node = requests::cluster(&mut connection).node_id.to_string();
+    for (resource, least) in [
+        ((RESOURCE_TOPIC, topic.name.as_str()), 20),
+        ((RESOURCE_BROKER, &node), 10),
+    ] {
+        let (mut refused, described) = (0, describe(&mut connection, resource.0, resource.1));
+        for config in described.configs.iter().filter(|config| !config.read_only) {
+            let documentation = config.documentation.clone().unwrap_or_default();
+            let Some((_, reason)) = documentation.split_once("Has no effect yet: ") else {
+                continue;
+            };
+            let default = config.value.as_deref();
+            let other = another_value(config.config_type, default.unwrap_or_default());
+            let (code, message) = alter_resource(&mut connection, resource, &config.name, SET, Some(&other));
+            let name = &config.name;
+            assert_eq!(code, ResponseError::InvalidConfig.code(), "{name}={other}: {message}");
+            let says_why = message.contains(&**name) && message.contains(reason.trim_end_matches('.'));
+            assert!(says_why, "{name}={other}: {message}; due is: {reason}");
+            if default.is_some() {
+                let (code, message) = alter_resource(&mut connection, resource, name, SET, default);
+                assert_eq!(code, 0, "{name}={default:?}: {message}");
+            }
+            refused += 1;
+        }
+        assert!(refused >= least, "{refused} keys of {resource:?} do not act");
+    }
+}
+
+/// A value of the type that is allowed and not the one given.
+fn another_value(config_type: i8, value: &str) -> String {
+    const BOOLEAN: i8 = 1;
+    const DOUBLE: i8 = 6;
+    const LIST: i8 = 7;
+    match config_type {
+        BOOLEAN => (value != "true").to_string(),
+        DOUBLE => "0.75".to_owned(),
+        LIST => "*".to_owned(),
+        _ => match value.parse::<i64>() {
+            Ok(number) if number < i64::from(i32::MAX) => (number + 1).to_string(),
+            _ => "1".to_owned(),
+        },
+    }
 }
 
 /// A setting acts at once on what comes after it.

@@ -172,6 +172,8 @@ fn entry(key: &'static Key, value: Option<Effective>, read_only: bool, form: For
         .with_read_only(read_only)
         .with_config_source(source as i8)
         .with_is_sensitive(sensitive);
+    // The codec's defaults are empty texts, which are values; null says that there is none.
+    entry.value = None;
     if let Some(value) = value.filter(|_| !sensitive) {
         if form.synonyms {
             entry.synonyms = value.synonyms.into_iter().map(synonym).collect();
@@ -181,7 +183,7 @@ fn entry(key: &'static Key, value: Option<Effective>, read_only: bool, form: For
     if form.types {
         entry.config_type = key.kind as i8;
     }
-    // The codec's default is an empty text; Kafka sends null where nobody asked.
+    // As Kafka does where nobody asked.
     entry.documentation = None;
     if form.documentation {
         entry.documentation = Some(StrBytes::from_string(documentation(key)));
