@@ -7,6 +7,7 @@
 
 mod admin;
 mod bad_input;
+mod bounds;
 mod demo;
 mod durability;
 mod exactly_once;

@@ -3,7 +3,7 @@
 
 use std::fmt::Debug;
 use std::io::{self, Read, Write};
-use std::net::TcpStream;
+use std::net::{IpAddr, TcpStream};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
@@ -30,7 +30,31 @@ impl Connection {
     /// When nobody listens there.
     #[must_use]
     pub fn open(address: &str) -> Connection {
-        let stream = TcpStream::connect(address).unwrap_or_else(|error| panic!("{address}: {error}"));
+        Connection::over(TcpStream::connect(address).unwrap_or_else(|error| panic!("{address}: {error}")))
+    }
+
+    /// Connects to `host:port` from one of this machine's other addresses.
+    ///
+    /// # Panics
+    /// When nobody listens there, or the machine has no such address.
+    #[must_use]
+    pub fn open_from(own: IpAddr, address: &str) -> Connection {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_io()
+            .build()
+            .expect("a runtime");
+        let stream = runtime.block_on(async {
+            let socket = tokio::net::TcpSocket::new_v4()?;
+            socket.bind((own, 0).into())?;
+            let address = address.parse().map_err(io::Error::other)?;
+            socket.connect(address).await?.into_std()
+        });
+        let stream = stream.unwrap_or_else(|error| panic!("{own} to {address}: {error}"));
+        stream.set_nonblocking(false).expect("a socket can block");
+        Connection::over(stream)
+    }
+
+    fn over(stream: TcpStream) -> Connection {
         stream
             .set_read_timeout(Some(READ_TIMEOUT))
             .expect("a socket takes a timeout");
