@@ -24,7 +24,7 @@ const PLACES: [&str; 3] = [
 const ODD_GROUP: &str = "say \"hi\"\\\nand leave";
 
 /// A broker after traffic of every kind: requests good and bad, a group, a query with good, bad and late rows.
-fn busy() -> Bed {
+fn busy() -> (Bed, Topic) {
     let mut bed = Bed::start_with(&[("kafka.max_connections", "4"), ("metrics.per_partition", "true")]);
     let topic = bed.topic("busy", 2);
     bed.http.sql(&format!(
@@ -66,7 +66,14 @@ fn busy() -> Bed {
         bed.http.metrics().get("tidemill_connections") == Some(&1.0)
     });
     bed.rows_until("out", "a closed window", |rows| !rows.is_empty());
-    bed
+    // Behind the watermark now; and a question that gets an error.
+    bed.send(&topic, 0, &[row(now - 60_000)]);
+    bed.caught_up("odd\\\"name", &topic.name);
+    tests::wait::until("the late row", || {
+        bed.http.metric("tidemill_query_late_rows_total{query=\"odd\\\"name\"}") == 1.0
+    });
+    assert_ne!(requests::fetch(&mut bed.connection, &topic, 0, 999).error_code, 0);
+    (bed, topic)
 }
 
 fn commit(connection: &mut Connection, topic: &Topic, group: &str, offset: i64) {
@@ -156,7 +163,7 @@ fn label_value(text: &str) -> (String, &str) {
 
 #[test]
 fn the_page_is_prometheus_text_and_tells_what_happened() {
-    let bed = busy();
+    let (bed, _) = busy();
     let text = bed.http.get("/metrics").body;
     let page = parse(&text);
     let mut series = BTreeSet::new();
@@ -214,9 +221,86 @@ fn the_page_is_prometheus_text_and_tells_what_happened() {
     }
 }
 
+/// Every figure that a broker promises, with its value after [`busy`].
+#[test]
+fn every_promised_metric_has_the_value_that_is_due() {
+    let (bed, topic) = busy();
+    let metrics = bed.http.metrics();
+    let exactly = [
+        // Requests by api, errors among them.
+        ("kafka_requests_total{api=\"Produce\",code=\"NONE\"}", 3.0),
+        ("kafka_requests_total{api=\"Fetch\",code=\"OFFSET_OUT_OF_RANGE\"}", 1.0),
+        ("kafka_requests_total{api=\"OffsetCommit\",code=\"NONE\"}", 1.0),
+        // Latency histograms.
+        ("kafka_request_duration_seconds_count{api=\"Produce\"}", 3.0),
+        (
+            "kafka_request_duration_seconds_bucket{api=\"Produce\",le=\"+Inf\"}",
+            3.0,
+        ),
+        // Records in and out.
+        ("topic_records_in_total{topic=\"TOPIC\"}", 6.0),
+        ("topic_records_out_total{topic=\"TOPIC\"}", 4.0),
+        ("topic_records_in_total{topic=\"out\"}", 0.0),
+        // Connections.
+        ("connections_rejected_total{reason=\"max_connections\"}", 1.0),
+        // Log ends and starts.
+        ("log_start_offset{topic=\"TOPIC\"}", 0.0),
+        ("log_end_offset{topic=\"TOPIC\"}", 6.0),
+        ("partition_high_watermark_offset{topic=\"TOPIC\",partition=\"1\"}", 1.0),
+        ("fsync_errors_total", 0.0),
+        // Lag of groups, a query's own among them.
+        ("group_lag_records{group=\"ODD_GROUP\",topic=\"TOPIC\"}", 4.0),
+        ("group_lag_records{group=\"tidemill.query.QUERY\",topic=\"TOPIC\"}", 0.0),
+        ("group_lag_seconds{group=\"tidemill.query.QUERY\",topic=\"TOPIC\"}", 0.0),
+        // The query.
+        ("query_rows_read_total{query=\"QUERY\"}", 6.0),
+        ("query_rows_in_total{query=\"QUERY\"}", 5.0),
+        ("query_rows_out_total{query=\"QUERY\"}", 1.0),
+        ("query_late_rows_total{query=\"QUERY\"}", 1.0),
+        ("query_bad_rows_total{query=\"QUERY\"}", 1.0),
+        ("query_restarts_total{query=\"QUERY\"}", 0.0),
+        ("query_state{query=\"QUERY\",state=\"RUNNING\"}", 1.0),
+        ("select_bad_rows_total", 0.0),
+    ];
+    let above_zero = [
+        "kafka_request_duration_seconds_sum{api=\"Produce\"}",
+        "topic_bytes_in_total{topic=\"TOPIC\"}",
+        "topic_bytes_out_total{topic=\"TOPIC\"}",
+        "connections",
+        "fsync_duration_seconds_count",
+        "fsync_duration_seconds_sum",
+        "flush_batch_logs_sum",
+        "flush_batch_bytes_sum",
+        "group_lag_seconds{group=\"ODD_GROUP\",topic=\"TOPIC\"}",
+        "query_watermark_lag_seconds{query=\"QUERY\"}",
+        "query_epoch_duration_seconds{query=\"QUERY\"}",
+        "query_epochs_total{query=\"QUERY\"}",
+        "query_state_bytes{query=\"QUERY\"}",
+    ];
+    let value = |series: &str| {
+        let series = series.replace("TOPIC", &topic.name).replace("QUERY", "odd\\\"name");
+        let series = series.replace("ODD_GROUP", "say \\\"hi\\\"\\\\\\nand leave");
+        let found = metrics.get(&format!("tidemill_{series}"));
+        *found.unwrap_or_else(|| panic!("no {series} in {metrics:#?}"))
+    };
+    for (series, expected) in exactly {
+        assert_eq!(value(series), expected, "{series}");
+    }
+    for series in above_zero {
+        assert!(value(series) > 0.0, "{series}: {}", value(series));
+    }
+    let in_log = value("log_size_bytes{topic=\"TOPIC\"}");
+    assert_eq!(
+        value("topic_bytes_in_total{topic=\"TOPIC\"}"),
+        in_log,
+        "as they are stored"
+    );
+    assert_eq!(value("flush_batch_logs_count"), value("fsync_duration_seconds_count"));
+}
+
 #[test]
 fn promtool_accepts_a_live_scrape() {
-    let bed = busy();
+    let (bed, _) = busy();
     let page = bed.http.get("/metrics").body;
     let mut promtool = Command::new("promtool")
         .args(["check", "metrics"])
@@ -248,7 +332,7 @@ fn family_of<'a>(name: &'a str, types: &BTreeMap<String, String>) -> Option<&'a 
 
 #[test]
 fn every_metric_that_is_written_about_exists() {
-    let bed = busy();
+    let (bed, _) = busy();
     // A follower that goes on reading keeps the fetch counters moving; what a page names must be there by now.
     let page = parse(&bed.http.get("/metrics").body);
     let mut missing = Vec::new();
