@@ -4,6 +4,7 @@
 mod commands;
 mod pages;
 mod show;
+mod terminal;
 
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};

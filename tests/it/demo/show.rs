@@ -61,6 +61,16 @@ fn it_runs_for_the_time_asked_for_and_shows_rates_and_latency() {
         "{text}"
     );
     assert!(lines.iter().all(|line| line.contains("lag=")), "{text}");
+    let shows = |before: &str, name: &str| {
+        lines.iter().any(|line| {
+            let behind = line.split_once(before).expect("results on every line").1;
+            let mut words = behind.split([' ', ',']);
+            let (first, figure) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+            first.starts_with(name) && figure.parse::<f64>().is_ok_and(|figure| figure > 0.0)
+        })
+    };
+    assert!(shows("clicks: ", "/"), "a page and its clicks: {text}");
+    assert!(shows("review: ", "card-"), "a card and what was spent: {text}");
     assert_eq!(leftovers(temp.path()), [""; 0], "its folder is gone");
 }
 

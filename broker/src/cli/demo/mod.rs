@@ -16,7 +16,7 @@ use rdkafka::error::RDKafkaErrorCode;
 
 use self::generator::Generator;
 use self::results::Results;
-use self::screen::{Picture, Screen};
+use self::screen::{Picture, Place, Screen};
 use super::error::CliError;
 use super::kafka::{KafkaArgs, admin_options};
 use super::output::{message, print};
@@ -61,15 +61,18 @@ pub(crate) fn run(args: &DemoArgs) -> Result<(), CliError> {
 }
 
 async fn drive(args: &DemoArgs, server: &RunningServer, signals: &mut Signals) -> Result<(), CliError> {
-    let kafka = server.kafka_address().to_string();
-    let http = format!("http://{}", server.http_address());
-    let client_args = KafkaArgs::at(kafka.clone());
+    let place = Place {
+        kafka: server.kafka_address().to_string(),
+        http: format!("http://{}", server.http_address()),
+        program: screen::own_path(),
+    };
+    let client_args = KafkaArgs::at(place.kafka.clone());
     create_topics(&client_args).await?;
     let env = server.env();
-    create_queries(&env, &http).await?;
+    create_queries(&env, &place.http).await?;
     let generator = Generator::start(&client_args, Arc::clone(&env), args.seed, args.rate)?;
     let results = Results::start(&client_args, Arc::clone(&env))?;
-    print(&screen::instructions(&kafka, &http));
+    print(&place.instructions());
 
     let screen = Screen::new();
     let mut past = Past { sent: 0, rows: 0 };
@@ -86,7 +89,7 @@ async fn drive(args: &DemoArgs, server: &RunningServer, signals: &mut Signals) -
             break;
         }
         let lags = server.group_lags().await;
-        screen.show(&past.picture(&kafka, &http, elapsed_s, &generator, &results, lags));
+        screen.show(&past.picture(&place, elapsed_s, &generator, &results, lags));
     }
     message("stopping");
     env.spawn_blocking(move || {
@@ -134,8 +137,7 @@ struct Past {
 impl Past {
     fn picture<'a>(
         &mut self,
-        kafka: &'a str,
-        http: &'a str,
+        place: &'a Place,
         elapsed_s: u64,
         generator: &Generator,
         results: &Results,
@@ -147,8 +149,7 @@ impl Past {
         let latency_ms =
             (!latency.is_empty()).then(|| (latency.value_at_quantile(0.5), latency.value_at_quantile(0.99)));
         let picture = Picture {
-            kafka,
-            http,
+            place,
             elapsed_s,
             events_per_s: sent - self.sent,
             rows_per_s: latest.rows - self.rows,

@@ -5,12 +5,23 @@ use std::io::{self, IsTerminal, Write as _};
 
 use crossterm::{cursor, execute, terminal};
 
+/// Rows of each kind on a line; the screen has room for all.
+const LINE_ROWS: usize = 3;
+
+/// Where the server and the program are.
+pub(super) struct Place {
+    /// Address of the Kafka port.
+    pub(super) kafka: String,
+    /// Base URL of the HTTP port.
+    pub(super) http: String,
+    /// The program as a shell finds it, on the PATH or not.
+    pub(super) program: String,
+}
+
 /// Everything on the screen at one moment.
 pub(super) struct Picture<'a> {
-    /// Addresses of the server.
-    pub(super) kafka: &'a str,
-    /// Base URL of the HTTP port.
-    pub(super) http: &'a str,
+    /// Where the server is.
+    pub(super) place: &'a Place,
     /// Seconds since the demo came up.
     pub(super) elapsed_s: u64,
     /// Events sent per second, over the last second.
@@ -63,13 +74,27 @@ impl Picture<'_> {
             .latency_ms
             .map_or(String::new(), |(p50, p99)| format!("  latency p50={p50}ms p99={p99}ms"));
         format!(
-            "{:>4}s  in={}/s  out={}/s  lag={lag}{latency}  pages={}  cards to review={}",
+            "{:>4}s  in={}/s  out={}/s  lag={lag}{latency}  clicks: {}  review: {}",
             self.elapsed_s,
             self.events_per_s,
             self.rows_per_s,
-            self.pages.len(),
-            self.flagged.len(),
+            self.busiest_pages(),
+            self.dearest_cards(),
         )
+    }
+
+    /// The pages with most clicks in the newest minute.
+    fn busiest_pages(&self) -> String {
+        let mut pages: Vec<_> = self.pages.iter().collect();
+        pages.sort_by_key(|(_, clicks, _)| std::cmp::Reverse(*clicks));
+        let shown = pages.iter().map(|(page, clicks, _)| format!("{page} {clicks}"));
+        few(shown, pages.len())
+    }
+
+    /// Cards to look at, with what was spent.
+    fn dearest_cards(&self) -> String {
+        let shown = self.flagged.iter().map(|(card, _, total)| format!("{card} {total}"));
+        few(shown, self.flagged.len())
     }
 
     /// A whole screen.
@@ -83,7 +108,7 @@ impl Picture<'_> {
         writeln!(
             text,
             "Tidemill demo   up {} s   Kafka {}   HTTP {}\n",
-            self.elapsed_s, self.kafka, self.http
+            self.elapsed_s, self.place.kafka, self.place.http
         )?;
         writeln!(text, "events in   {:>8}/s", self.events_per_s)?;
         writeln!(text, "results out {:>8}/s", self.rows_per_s)?;
@@ -101,20 +126,77 @@ impl Picture<'_> {
         for (card, purchases, total) in self.flagged.iter().take(5) {
             writeln!(text, "  {card:<14} {purchases:>8} purchases {total:>12}")?;
         }
-        write!(text, "\n{}", instructions(self.kafka, self.http))
+        write!(text, "\n{}", self.place.instructions())
     }
 }
 
-/// Lines to paste into a second terminal.
-pub(super) fn instructions(kafka: &str, http: &str) -> String {
-    format!(
-        "In a second terminal:\n\
-         \x20 kcat -b {kafka} -t clicks_per_minute -C -o -5 -e\n\
-         \x20 python3 -c \"from kafka import KafkaConsumer; [print(m.value) for m in KafkaConsumer('card_activity', \
-         bootstrap_servers='{kafka}')]\"\n\
-         \x20 tidemill sql --server {http} -c \"SELECT * FROM card_activity WHERE verdict = 'review'\"\n\
-         \x20 curl -s {http}/v1/sql -H 'content-type: application/json' -d '{{\"statement\":\"SHOW QUERIES\"}}'\n\
-         \x20 curl -s {http}/metrics | grep tidemill_query\n\
-         Ctrl-C stops the demo and removes its data.\n"
-    )
+/// The first few of `count` items, and how many more there are.
+fn few(items: impl Iterator<Item = String>, count: usize) -> String {
+    let shown: Vec<String> = items.take(LINE_ROWS).collect();
+    match (shown.is_empty(), count.saturating_sub(LINE_ROWS)) {
+        (true, _) => "none".to_owned(),
+        (false, 0) => shown.join(", "),
+        (false, more) => format!("{} and {more} more", shown.join(", ")),
+    }
+}
+
+impl Place {
+    /// Lines to paste into a second terminal.
+    pub(super) fn instructions(&self) -> String {
+        let Place { kafka, http, program } = self;
+        format!(
+            "In a second terminal:\n\
+             \x20 kcat -b {kafka} -t clicks_per_minute -C -o -5 -c 5\n\
+             \x20 python3 -c \"from kafka import KafkaConsumer; [print(m.value) for m in KafkaConsumer('card_activity', \
+             bootstrap_servers='{kafka}')]\"\n\
+             \x20 {program} sql --server {http} -c \"SELECT * FROM card_activity WHERE verdict = 'review'\"\n\
+             \x20 curl -s {http}/v1/sql -H 'content-type: application/json' -d '{{\"statement\":\"SHOW QUERIES\"}}'\n\
+             \x20 curl -s {http}/metrics | grep tidemill_query\n\
+             Ctrl-C stops the demo and removes its data.\n"
+        )
+    }
+}
+
+/// This program as a shell has to be told: its own path, because nothing says that it is on the PATH.
+pub(super) fn own_path() -> String {
+    let Ok(path) = std::env::current_exe() else {
+        return "tidemill".to_owned();
+    };
+    let path = path.display().to_string();
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+".contains(c);
+    match path.chars().all(is_plain) {
+        true => path,
+        false => format!("'{}'", path.replace('\'', "'\\''")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_shows_a_few_results_and_counts_the_rest() {
+        let place = Place {
+            kafka: "k".to_owned(),
+            http: "h".to_owned(),
+            program: "p".to_owned(),
+        };
+        let pages = [("/", 5), ("/cart", 9), ("/help", 1), ("/search", 7)];
+        let picture = Picture {
+            place: &place,
+            elapsed_s: 3,
+            events_per_s: 500,
+            rows_per_s: 20,
+            lags: vec![("a".to_owned(), 2), ("b".to_owned(), 1)],
+            latency_ms: Some((7, 90)),
+            minute: String::new(),
+            pages: pages.map(|(page, clicks)| (page.to_owned(), clicks, 1)).to_vec(),
+            flagged: Vec::new(),
+        };
+        assert_eq!(
+            picture.line(),
+            "   3s  in=500/s  out=20/s  lag=3  latency p50=7ms p99=90ms  \
+             clicks: /cart 9, /search 7, / 5 and 1 more  review: none"
+        );
+    }
 }
