@@ -37,19 +37,19 @@ check: setup-build ## formatting, lints, and the repository's own rules
 	cargo test --workspace --test tidy
 
 # The compatibility tests come last and one at a time: the last of them runs Kafka's dump tool over every segment and
-# index that any test before it left behind.
+# index that any test before it left behind. What they print is what each client checked.
 .PHONY: test
 test: setup-test ## every test
 	rm -rf $(LEFT_BEHIND)
 	cargo build --workspace --all-targets
 	cargo test --workspace --lib --bins --test it --test tidy
 	cargo test --workspace --doc
-	cargo test --workspace --test compat -- --test-threads=1
+	cargo test --workspace --test compat -- --test-threads=1 --show-output
 
 .PHONY: compat
 compat: setup-test ## real clients only; ARGS=kcat runs one of them
 	cargo build --workspace --bin tidemill
-	cargo test --workspace --test compat -- --test-threads=1 $(ARGS)
+	cargo test --workspace --test compat -- --test-threads=1 --show-output $(ARGS)
 
 .PHONY: ci
 ci: setup-test ## what must pass before a change lands

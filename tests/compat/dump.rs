@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use tests::paths;
+use tests::{paths, report};
 
 use crate::program;
 
@@ -54,12 +54,12 @@ pub(crate) fn check_everything_left_behind() {
     for_each_run(&others, &[], |file, said| {
         assert!(!said.contains("xception"), "{file}:\n{said}")
     });
-    println!(
+    report::figure(&format!(
         "dump tool: {} segments, {} indexes, {} others",
         logs.len(),
         indexes.len(),
         others.len()
-    );
+    ));
 }
 
 /// Runs the tool over the files and hands each file's part of the output to `check`.

@@ -19,6 +19,7 @@ use rdkafka::{ClientContext, Offset};
 use tests::batch::Batch;
 use tests::broker::TestBroker;
 use tests::client::Connection;
+use tests::report;
 use tests::requests::{self, Topic};
 
 /// How often the broker is killed while producers write.
@@ -110,7 +111,7 @@ fn kill_9_at_random_moments_loses_and_doubles_nothing() {
     for partition in 0..PARTITIONS {
         found += assert_log_holds(&mut connection, &topic, partition, &places);
     }
-    println!("{KILLS} kills, {sent} messages acknowledged, {found} found");
+    report::figure(&format!("{KILLS} kills, {sent} messages acknowledged, {found} found"));
     assert_eq!(found, sent, "nothing is there that was not sent once");
 }
 

@@ -18,6 +18,7 @@ pub mod client;
 pub mod faulty_fs;
 pub mod http;
 pub mod paths;
+pub mod report;
 pub mod requests;
 pub mod stream;
 pub mod wait;

@@ -13,6 +13,7 @@ use kafka_protocol::messages::IncrementalAlterConfigsRequest;
 use kafka_protocol::messages::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
+use tests::report;
 use tests::requests::{self, EARLIEST, Topic};
 use tests::stream::Bed;
 use tests::{paths, wait};
@@ -221,7 +222,7 @@ fn kills_at_random_moments_change_no_result() {
     let mut settled = settle(stage);
     settled.assert_log_holds();
     let records = settled.events.len();
-    println!("{KILLS} kills, {records} records");
+    report::figure(&format!("{KILLS} kills, {records} records"));
 }
 
 #[test]
@@ -238,7 +239,7 @@ fn a_commit_that_is_half_done_is_finished_or_undone() {
     let mut settled = settle(stage);
     settled.assert_log_holds();
     let records = settled.events.len();
-    println!("{} crashes, {records} records", POINTS.len() * PASSES.len());
+    report::figure(&format!("{} crashes, {records} records", POINTS.len() * PASSES.len()));
 }
 
 /// Starts the server in the broker's place, at its addresses, and waits until it has killed itself at the point.
@@ -289,7 +290,7 @@ fn a_head_that_retention_took_is_not_needed_again() {
     let start = requests::list_offset(&mut stage.bed.connection, &stage.topic, 0, EARLIEST).offset;
     stage.kill_at_random(KILLS_WITHOUT_HEAD, 42);
     let records = settle(stage).events.len();
-    println!("{KILLS_WITHOUT_HEAD} kills without the first {start} of {records} records");
+    report::figure(&format!("{KILLS_WITHOUT_HEAD} kills without the first {start} of {records} records"));
 }
 
 fn set_config(bed: &mut Bed, topic: &Topic, key: &str, value: &str) {

@@ -28,6 +28,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use kafka_protocol::messages::{ApiKey, ApiVersionsRequest};
 use tests::broker::Target;
 use tests::client::Connection;
+use tests::report;
 use tests::requests::{self, Cluster};
 
 /// What every case gets: where the broker is and who it says that it is.
@@ -152,7 +153,11 @@ fn every_advertised_version_answers_a_good_and_a_bad_request() {
             tally.run(api, version, "cut", || cut::cut_frame_closes(&wire, api.key, version));
         }
     }
-    println!("wire matrix: {} requests over {} keys", tally.requests, APIS.len());
+    report::figure(&format!(
+        "wire matrix: {} requests over {} keys",
+        tally.requests,
+        APIS.len()
+    ));
     assert!(
         tally.failures.is_empty(),
         "{} wrong:\n{}",
