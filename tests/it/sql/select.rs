@@ -121,6 +121,61 @@ fn what_bounds_leave_out_is_not_read() {
     assert_eq!(bed.http.rows("SELECT n FROM strict WHERE _partition = 1"), [[json!(2)]]);
 }
 
+/// A bound on time is found in the index: a bad record before it does not fail a strict source, one behind it does.
+#[test]
+fn what_a_bound_on_time_leaves_out_is_not_read() {
+    let mut bed = Bed::start();
+    let topic = bed.topic("pruned", 1);
+    for (seconds, value) in [(0, "not JSON"), (10, r#"{"n": 1}"#), (20, r#"{"n": 2}"#)] {
+        let batch = Batch::of_values(BASE_MS + seconds * 1_000, &[value]);
+        requests::produce(&mut bed.connection, &topic, 0, &batch);
+    }
+    bed.http.sql(&format!(
+        "CREATE SOURCE strict (n INT) WITH (topic = '{}') ON ERROR FAIL",
+        topic.name
+    ));
+    let since = |time: &str| format!("SELECT n FROM strict WHERE _timestamp >= TIMESTAMPTZ '{time}' ORDER BY n");
+    assert_eq!(bed.http.rows(&since("2026-01-01T00:00:10Z")), [[json!(1)], [json!(2)]]);
+    assert_eq!(bed.http.rows(&since("2026-01-01T00:00:10.001Z")), [[json!(2)]]);
+    let failed = bed.http.try_sql(&since("2026-01-01T00:00:00Z"));
+    assert_eq!((failed.status, failed.error_code()), (400, "22000".into()));
+}
+
+/// Only the columns that a query needs are decoded: what is wrong elsewhere is not noticed, however strict the source.
+#[test]
+fn what_is_not_projected_is_not_decoded() {
+    let mut bed = Bed::start();
+    let topic = bed.topic("projected", 1);
+    bed.send(&topic, 0, &[r#"{"id": 1, "n": 10}"#, r#"{"id": 2, "n": "many"}"#]);
+    bed.http.sql(&format!(
+        "CREATE SOURCE strict (id BIGINT, n INT) WITH (topic = '{}') ON ERROR FAIL",
+        topic.name
+    ));
+    assert_eq!(
+        bed.http.rows("SELECT id FROM strict ORDER BY id"),
+        [[json!(1)], [json!(2)]]
+    );
+    assert_eq!(bed.http.rows("SELECT count(*) FROM strict"), [[json!(2)]]);
+    for needs_it in ["SELECT n FROM strict", "SELECT id FROM strict WHERE n > 0"] {
+        let failed = bed.http.try_sql(needs_it);
+        assert_eq!(
+            (failed.status, failed.error_code()),
+            (400, "22000".into()),
+            "{needs_it}"
+        );
+        assert!(failed.body.contains("offset 1"), "{}", failed.body);
+    }
+    // The same for a query that runs on.
+    for (name, column) in [("ids", "id"), ("ns", "n")] {
+        bed.http.sql(&format!(
+            "CREATE SINK {name} AS SELECT {column} FROM strict WITH (connector = 'topic', topic = '{name}')"
+        ));
+    }
+    bed.status("ns", "failed");
+    bed.caught_up("ids", &topic.name);
+    assert_eq!(bed.rows("ids").len(), 2);
+}
+
 #[test]
 fn declared_sources_have_columns_and_hidden_metadata() {
     let mut bed = Bed::start();

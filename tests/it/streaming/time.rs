@@ -1,6 +1,7 @@
 //! Time that stands still and time that comes late: idle partitions, idle sources, late rows, times from the future.
 
 use serde_json::json;
+use tests::batch::{Batch, Record};
 use tests::requests;
 use tests::stream::Bed;
 
@@ -43,6 +44,49 @@ fn an_idle_partition_lets_windows_close() {
         bed.query_metric("late_rows_total", "counts") >= 1.0
     });
     assert_eq!(bed.query_metric("late_rows_total", "counts"), 1.0);
+}
+
+/// `start` and `stop` as times are the first records of each partition that are not before them.
+#[test]
+fn a_query_runs_from_one_time_to_another() {
+    let mut bed = Bed::start();
+    let topic = bed.topic("in", 2);
+    let first = 1_767_225_600_000; // 2026-01-01
+    for partition in 0..2_u8 {
+        for second in 0..10_u8 {
+            let record = |n: u8| Record {
+                timestamp_delta: i64::from(n),
+                value: Some(json!({ "p": partition, "s": second, "n": n }).to_string().into_bytes()),
+                ..Record::default()
+            };
+            let base = first + i64::from(second) * 1_000 + i64::from(partition) * 500;
+            let batch = Batch::of_records(base, (0..10).map(record).collect());
+            requests::produce(&mut bed.connection, &topic, partition.into(), &batch);
+        }
+    }
+    bed.http.sql(&format!(
+        "CREATE SOURCE s (p INT, s INT, n INT)
+         WITH (topic = '{}', start = '2026-01-01T00:00:03.004Z', stop = '2026-01-01T00:00:06Z')",
+        topic.name
+    ));
+    bed.http
+        .sql("CREATE SINK between AS SELECT p, s, n FROM s WITH (connector = 'topic', topic = 'between')");
+    bed.status("between", "finished");
+    let mut seen: Vec<(i64, i64, i64)> = bed
+        .rows("between")
+        .iter()
+        .map(|row| {
+            let row = row.json();
+            let field = |name: &str| row[name].as_i64().expect("a number");
+            (field("p"), field("s"), field("n"))
+        })
+        .collect();
+    seen.sort_unstable();
+    // Partition 1 is half a second behind: its second 3 lies wholly in the range, as does its second 5.
+    let all = |p| (3..6).flat_map(move |s| (0..10).map(move |n| (p, s, n)));
+    let expected: Vec<_> = all(0).filter(|row| (0, 3, 4) <= *row).chain(all(1)).collect();
+    assert_eq!(seen, expected);
+    assert_eq!(bed.query_metric("rows_read_total", "between"), expected.len() as f64);
 }
 
 #[test]
