@@ -55,6 +55,47 @@ fn sigterm_and_sigint_end_it_cleanly_while_clients_wait() {
     }
 }
 
+/// A client that asks for much and reads nothing holds a stop up until the time for that is over: long enough for a second
+/// signal, which waits for nobody.
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    const ATTEMPTS: usize = 5;
+    let left_at_once = (0..ATTEMPTS).any(|_| {
+        let mut broker = TestBroker::start();
+        let mut connection = Connection::open(&broker.kafka_address());
+        let topic = requests::create_topic(&mut connection, "unread", 1, &[]);
+        let megabyte = Batch::of_total_bytes(requests::now_ms(), 1_000_000);
+        for _ in 0..4 {
+            requests::produce(&mut connection, &topic, 0, &megabyte);
+        }
+        // More than sockets take in.
+        for n in 0..64 {
+            let fetch = requests::fetch_request(12, &topic, 0, n % 4);
+            connection.send::<FetchRequest>(12, &fetch);
+        }
+        broker.signal(Signal::TERM);
+        wait::until("the stop to begin", || {
+            std::net::TcpStream::connect(broker.kafka_address()).is_err()
+        });
+        broker.signal(Signal::TERM);
+        let status = broker.wait_for_exit();
+        let marked = broker.data_dir().join("clean-shutdown").exists();
+        if status.code() == Some(0) {
+            // The machine was so slow that the stop was over before the signal came.
+            assert!(marked, "{}", broker.messages());
+            return false;
+        }
+        assert_eq!((status.code(), marked), (Some(1), false), "{}", broker.messages());
+        assert!(broker.messages().contains("second signal"), "{}", broker.messages());
+        // What was acknowledged is there all the same.
+        broker.restart();
+        let mut connection = Connection::open(&broker.kafka_address());
+        assert_eq!(requests::read_all(&mut connection, &topic, 0).len(), 4);
+        true
+    });
+    assert!(left_at_once, "no second signal was heard in {ATTEMPTS} attempts");
+}
+
 #[test]
 fn a_restart_keeps_topics_ids_settings_records_and_the_cluster_id() {
     let mut broker = TestBroker::start();
