@@ -290,7 +290,9 @@ fn a_head_that_retention_took_is_not_needed_again() {
     let start = requests::list_offset(&mut stage.bed.connection, &stage.topic, 0, EARLIEST).offset;
     stage.kill_at_random(KILLS_WITHOUT_HEAD, 42);
     let records = settle(stage).events.len();
-    report::figure(&format!("{KILLS_WITHOUT_HEAD} kills without the first {start} of {records} records"));
+    report::figure(&format!(
+        "{KILLS_WITHOUT_HEAD} kills without the first {start} of {records} records"
+    ));
 }
 
 fn set_config(bed: &mut Bed, topic: &Topic, key: &str, value: &str) {
@@ -328,8 +330,8 @@ fn state_that_was_deleted_comes_back_from_the_changelog() {
     let mut settled = settle(stage);
     settled.assert_log_holds();
     let records = settled.events.len();
-    println!(
+    report::figure(&format!(
         "state deleted twice among {} kills, {records} records",
         2 * KILLS_WITHOUT_STATE
-    );
+    ));
 }
