@@ -78,7 +78,8 @@ pub(crate) fn read_small(fs: &dyn Fs, path: &Path) -> Result<Option<Vec<u8>>, Io
 pub(crate) fn claim_folder(fs: &dyn Fs, dir: &Path, topic_id: TopicId) -> Result<(), OpenError> {
     let path = dir.join(PARTITION_METADATA);
     let Some(bytes) = read_small(fs, &path)? else {
-        let text = format!("version: 0\ntopic_id: {topic_id}\n");
+        // Kafka ends the file without a newline.
+        let text = format!("version: 0\ntopic_id: {topic_id}");
         return Ok(replace(fs, &path, text.as_bytes(), Sync::Now)?);
     };
     let malformed = |reason: String| OpenError::Malformed {
@@ -151,5 +152,33 @@ pub(crate) fn parent(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::faulty_fs::FaultyFs;
+
+    /// Written by Apache Kafka 4.3.0 for a new topic.
+    const OF_KAFKA: &[u8] = include_bytes!("../testdata/kafka-4.3.0/partition.metadata");
+    const ID_OF_KAFKA: &str = "kIQXXSI1QHyQssnQsebGQg";
+
+    #[test]
+    fn a_topic_id_is_written_and_read_as_kafka_does() {
+        let (fs, dir) = (FaultyFs::new(), Path::new("/data"));
+        fs.create_dir_all(dir).expect("created");
+        let id: TopicId = ID_OF_KAFKA.parse().expect("an id");
+        claim_folder(&*fs, dir, id).expect("a folder of nobody");
+        let path = dir.join(PARTITION_METADATA);
+        assert_eq!(fs.read(&path), OF_KAFKA);
+
+        fs.overwrite(&path, OF_KAFKA);
+        claim_folder(&*fs, dir, id).expect("its own folder");
+        let foreign = claim_folder(&*fs, dir, TopicId(uuid::Uuid::from_u128(1)));
+        assert!(
+            matches!(foreign, Err(OpenError::TopicIdMismatch { found, .. }) if found == id),
+            "{foreign:?}"
+        );
     }
 }

@@ -143,6 +143,10 @@ fn parse(text: &str) -> Option<EpochHistory> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::faulty_fs::FaultyFs;
+
+    /// Written by Apache Kafka 4.3.0: seven records, a restart, seven more, a restart, seven more.
+    const OF_KAFKA: &[u8] = include_bytes!("../testdata/kafka-4.3.0/leader-epoch-checkpoint");
 
     fn history(entries: &[(LeaderEpoch, Offset)]) -> EpochHistory {
         let mut history = EpochHistory::default();
@@ -210,6 +214,19 @@ mod tests {
         assert_eq!(history.latest(), 1);
         assert_eq!(history.epoch_of(8), Some(1));
         assert_eq!(history.epoch_of(6), None);
+    }
+
+    #[test]
+    fn epochs_are_written_and_read_as_kafka_does() {
+        let (fs, dir) = (FaultyFs::new(), Path::new("/data"));
+        fs.create_dir_all(dir).expect("created");
+        let epochs = history(&[(0, 0), (2, 7), (4, 14)]);
+        epochs.write(&*fs, dir, Sync::Now).expect("written");
+        let path = dir.join(FILE_NAME);
+        assert_eq!(fs.read(&path), OF_KAFKA);
+
+        fs.overwrite(&path, OF_KAFKA);
+        assert_eq!(EpochHistory::read(&*fs, dir).expect("readable"), Some(epochs));
     }
 
     #[test]
