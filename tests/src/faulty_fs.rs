@@ -76,6 +76,7 @@ struct State {
     syncs: u64,
     writes: u64,
     truncations: u64,
+    before_sync: Option<Arc<dyn Fn() + Send + Sync>>,
     off: bool,
     now: i64,
     locks: BTreeSet<PathBuf>,
@@ -149,6 +150,7 @@ impl FaultyFs {
             syncs: 0,
             writes: 0,
             truncations: 0,
+            before_sync: None,
             off: false,
             now,
             locks: BTreeSet::new(),
@@ -167,6 +169,11 @@ impl FaultyFs {
         state.syncs = 0;
         state.writes = 0;
         state.truncations = 0;
+    }
+
+    /// Runs `hook` before every sync of a file, on the thread that syncs.
+    pub fn before_sync(&self, hook: impl Fn() + Send + Sync + 'static) {
+        self.lock().before_sync = Some(Arc::new(hook));
     }
 
     /// Syncs since the faults were set.
@@ -495,6 +502,10 @@ impl File for FaultyFile {
     }
 
     fn sync_data(&self) -> io::Result<()> {
+        let hook = self.shared.powered()?.before_sync.clone();
+        if let Some(hook) = hook {
+            hook();
+        }
         let mut state = self.shared.powered()?;
         let result = state.begin_sync();
         let node = state.nodes.get_mut(&self.node).expect("an open file has a node");

@@ -72,6 +72,7 @@ impl Log {
     /// Makes everything durable and writes what a clean start needs. The log is closed to appends before.
     pub(crate) fn close_cleanly(self: &Arc<Self>) -> Result<Offset, IoFailure> {
         self.closed.store(true, Ordering::Release);
+        let _moving = self.hold_start();
         let job = {
             let mut writer = self.writer();
             if let Some(poisoned) = self.poisoned.get() {

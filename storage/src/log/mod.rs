@@ -69,6 +69,8 @@ pub struct Log {
     node: Arc<Node>,
     config: RwLock<Arc<LogConfig>>,
     writer: Mutex<Writer>,
+    /// Held while the log start moves; taken before `writer`, which appends need while the new start is synced.
+    moving_start: Mutex<()>,
     /// All segments, oldest first, the active one last. Replaced as a whole, so readers keep what they have.
     segments: RwLock<Arc<Vec<Arc<Segment>>>>,
     epochs: RwLock<EpochHistory>,
@@ -243,7 +245,9 @@ impl Log {
     /// Refuses everything from now on: the log is deleted, or the node stops.
     pub(crate) fn close(&self) {
         self.closed.store(true, std::sync::atomic::Ordering::Release);
-        // Whoever is inside the critical section gets through it; after that nobody comes in.
+        // Whoever is inside gets through, and leaves no file behind in a folder that is somebody else's by then; after
+        // that nobody comes in.
+        drop(self.hold_start());
         drop(self.writer());
         self.tail.clear();
         self.gate.fail(FlushError::Closed(self.partition.clone()));
@@ -251,6 +255,10 @@ impl Log {
 
     fn replace_segments(&self, segments: Vec<Arc<Segment>>) {
         *self.segments.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(segments);
+    }
+
+    fn hold_start(&self) -> MutexGuard<'_, ()> {
+        self.moving_start.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn writer(&self) -> MutexGuard<'_, Writer> {

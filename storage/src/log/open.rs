@@ -446,6 +446,7 @@ fn assemble(
         node,
         config: RwLock::new(config),
         writer: Mutex::new(writer),
+        moving_start: Mutex::default(),
         segments: RwLock::new(Arc::new(segments)),
         pins: Mutex::default(),
         recovery,

@@ -1,6 +1,6 @@
 //! Letting go of old records: retention by time and size, and deleting on request.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering};
 
 use protocol::{Offset, TimestampMs};
 
@@ -33,10 +33,10 @@ impl Log {
     /// [`IoFailure`] when the new log start could not be made durable; nothing is deleted then.
     pub(crate) fn apply_retention(self: &Arc<Self>, now: TimestampMs) -> Result<Retained, IoFailure> {
         let config = self.config();
-        let mut writer = match self.open_writer() {
-            Ok(writer) => writer,
-            // A stopped log keeps what it has; whoever looks after it decides.
-            Err(_) => return Ok(Retained::default()),
+        let _moving = self.hold_start();
+        // A stopped log keeps what it has; whoever looks after it decides.
+        let Ok(mut writer) = self.open_writer() else {
+            return Ok(Retained::default());
         };
         writer.producers.expire(now, self.node.config.producer_id_expiration_ms);
         let expired = self.count_expired(&config, now);
@@ -52,7 +52,10 @@ impl Log {
             segments = self.segments();
         }
         let log_start = segments[expired].base_offset().max(self.marks().log_start);
-        self.move_start(&mut writer, log_start)?;
+        drop(writer);
+        write_log_start(&*self.node.fs, &self.dir, log_start)?;
+        let mut writer = self.writer();
+        self.show_start(&mut writer, log_start);
         let retained = self.drop_below_start(&mut writer, now);
         drop(writer);
         // A roll left files that the next start trusts, and there may be no append for long.
@@ -68,7 +71,11 @@ impl Log {
     /// # Errors
     /// [`DeleteRecordsError`]; the log start is unchanged then.
     pub fn delete_records(self: &Arc<Self>, before: Offset, now: TimestampMs) -> Result<Offset, DeleteRecordsError> {
-        let mut writer = self.writer();
+        let _moving = self.hold_start();
+        if self.closed.load(Ordering::Acquire) {
+            let gone = std::io::ErrorKind::NotFound.into();
+            return Err(IoFailure::new("delete records of", &self.dir, gone).into());
+        }
         if let Some(poisoned) = self.poisoned() {
             return Err(poisoned.clone().into());
         }
@@ -84,7 +91,9 @@ impl Log {
             .into());
         }
         if marks.log_start < target {
-            self.move_start(&mut writer, target)?;
+            write_log_start(&*self.node.fs, &self.dir, target)?;
+            let mut writer = self.writer();
+            self.show_start(&mut writer, target);
             self.drop_below_start(&mut writer, now)?;
         }
         Ok(self.marks().log_start)
@@ -123,9 +132,8 @@ impl Log {
         count
     }
 
-    /// Moves the log start, durably before visibly.
-    fn move_start(&self, writer: &mut Writer, log_start: Offset) -> Result<(), IoFailure> {
-        write_log_start(&*self.node.fs, &self.dir, log_start)?;
+    /// Moves the log start, which is durable by now: that takes two syncs, during which appends go on.
+    fn show_start(&self, writer: &mut Writer, log_start: Offset) {
         self.board.start_at(log_start);
         let mut epochs = self.epochs_mut();
         if epochs.truncate_from_start(log_start) {
@@ -134,7 +142,6 @@ impl Log {
                 Err(error) => tracing::warn!(log = %self.partition, %error, "leader epochs not written"),
             }
         }
-        Ok(())
     }
 
     /// Takes segments out of service that lie wholly below the log start.

@@ -1,6 +1,10 @@
 //! Retention, deletion on request, deletion of logs.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+use std::thread;
 
 use crate::{
     DeleteRecordsError, Isolation, LogConfig, ReadError,
@@ -194,4 +198,26 @@ fn deleted_files_go_after_their_delay() {
     assert_eq!(node.manager.apply_retention(NOW + 59_999).unlinked, 0);
     assert!(0 < node.manager.apply_retention(NOW + 60_000).unlinked);
     assert_eq!(deleted(&node), 0);
+}
+
+#[test]
+fn appends_go_on_while_a_new_start_is_synced() {
+    let node = filled(LogConfig {
+        retention_ms: Some(1000),
+        ..small_segments()
+    });
+    let free = Arc::new(AtomicUsize::new(0));
+    let (log, here, seen) = (Arc::clone(&node.log), thread::current().id(), Arc::clone(&free));
+    // The flush thread has nothing to do, so that nobody else holds the lock.
+    node.fs.before_sync(move || {
+        if thread::current().id() == here {
+            assert!(log.writer.try_lock().is_ok(), "an append would wait for the device");
+            seen.fetch_add(1, Ordering::Relaxed);
+        }
+    });
+    node.log.delete_records(5, NOW).expect("deleted");
+    assert_eq!(free.swap(0, Ordering::Relaxed), 1);
+    assert!(0 < node.manager.apply_retention(NOW + 1003).segments);
+    assert_eq!(free.load(Ordering::Relaxed), 1);
+    node.put(&records(1, NOW));
 }
