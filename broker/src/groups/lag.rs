@@ -112,9 +112,10 @@ fn measure(
     } in committed
     {
         let partition = TopicPartition { topic, partition };
-        let Ok(opened) = partitions.get(&partition, now) else {
-            continue;
-        };
+        let found = partitions
+            .topic(&partition.topic)
+            .and_then(|topic| partitions.readable(&topic, partition.partition, now));
+        let Ok(Some(opened)) = found else { continue };
         let end = opened.log.marks().high_watermark;
         let records = (end - offset).max(0);
         let mut seconds = Some(0.0);

@@ -209,7 +209,7 @@ impl Groups {
     async fn shard_of(&self, group: &str) -> Result<mpsc::Sender<Message>, ErrorCode> {
         let topic = self.ensure_topic().await?;
         let count = PartitionId::try_from(topic.partition_count()).unwrap_or(PartitionId::MAX);
-        self.shard(&topic, partition_of_key(group, count))
+        self.shard(topic, partition_of_key(group, count)).await
     }
 
     fn lock_shards(&self) -> std::sync::MutexGuard<'_, BTreeMap<PartitionId, mpsc::Sender<Message>>> {

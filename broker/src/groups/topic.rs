@@ -13,7 +13,7 @@ use super::shard::Message;
 use crate::cluster::change::{ChangeError, Layout, NewTopic, Requester};
 use crate::cluster::names::CONSUMER_OFFSETS;
 use crate::cluster::{ControllerError, Image};
-use crate::partitions::Topic;
+use crate::partitions::{Partition, Topic};
 
 /// Settings of the topic that are not the defaults; Kafka gives it the same.
 const SETTINGS: [(&str, &str); 3] = [
@@ -60,25 +60,38 @@ impl Groups {
             .map_err(|_| ErrorCode::CoordinatorNotAvailable)
     }
 
-    /// The shard of a partition, started if it does not run yet.
-    pub(super) fn shard(&self, topic: &Topic, partition: PartitionId) -> Result<mpsc::Sender<Message>, ErrorCode> {
-        let mut shards = self.lock_shards();
-        if let Some(shard) = shards.get(&partition) {
+    /// The shard of a partition, started if it does not run yet. The log's first use makes its files, on a thread that
+    /// may block.
+    pub(super) async fn shard(
+        &self,
+        topic: Arc<Topic>,
+        partition: PartitionId,
+    ) -> Result<mpsc::Sender<Message>, ErrorCode> {
+        if let Some(shard) = self.lock_shards().get(&partition) {
             return Ok(shard.clone());
         }
         if self.stopping.is_cancelled() {
             return Err(ErrorCode::CoordinatorNotAvailable);
         }
-        let opened = self
-            .partitions
-            .partition(topic, partition, self.env.now_ms())
-            .map_err(|error| {
-                tracing::error!(partition, %error, "a partition of the groups' topic cannot be opened");
-                ErrorCode::NotCoordinator
-            })?;
-        let shard = self.spawn_shard(opened);
-        shards.insert(partition, shard.clone());
-        Ok(shard)
+        let (partitions, now) = (Arc::clone(&self.partitions), self.env.now_ms());
+        let open = move || partitions.partition(&topic, partition, now);
+        let opened = self.env.spawn_blocking(open).await;
+        // The thread fails only when the broker stops.
+        let opened = opened.map_err(|_| ErrorCode::CoordinatorNotAvailable)?;
+        let opened = opened.map_err(|error| {
+            tracing::error!(partition, %error, "a partition of the groups' topic cannot be opened");
+            ErrorCode::NotCoordinator
+        })?;
+        Ok(self.start_shard(opened))
+    }
+
+    /// The shard of an open partition; another request may have started it meanwhile.
+    fn start_shard(&self, opened: Arc<Partition>) -> mpsc::Sender<Message> {
+        let mut shards = self.lock_shards();
+        shards
+            .entry(opened.index())
+            .or_insert_with(|| self.spawn_shard(opened))
+            .clone()
     }
 
     /// Starts the shards of the partitions that have a log on the disk.
@@ -86,10 +99,9 @@ impl Groups {
         let Ok(topic) = self.partitions.topic(CONSUMER_OFFSETS) else {
             return;
         };
-        let stored: Vec<PartitionId> = topic.open_partitions().map(|partition| partition.index()).collect();
-        for partition in stored {
-            // A partition that cannot be opened says so in the log, and again to whoever asks for one of its groups.
-            let _offline = self.shard(&topic, partition);
+        // A partition that could not be opened said so in the log, and says it again to whoever asks for its groups.
+        for partition in topic.open_partitions() {
+            self.start_shard(Arc::clone(partition));
         }
     }
 

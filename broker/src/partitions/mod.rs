@@ -6,7 +6,8 @@
 //! ```
 //!
 //! *Invariant:* a log is open if and only if the image names its partition, except for the topics of the coordinators
-//! (`__consumer_offsets`, `__transaction_state`), whose logs are made at their first use. A log that cannot be opened takes its own partition offline and no other.
+//! (`__consumer_offsets`, `__transaction_state`), whose logs are made when the coordinator first uses them; to readers
+//! they are empty until then. A log that cannot be opened takes its own partition offline and no other.
 
 mod apply;
 mod budget;
@@ -104,8 +105,22 @@ impl Partitions {
         self.partition(&*self.topic(&partition.topic)?, partition.partition, now)
     }
 
-    /// The partition of a topic by its number. Opens its log where the topic's logs are made at their first use; that
-    /// is the one case in which this call blocks on the disk.
+    /// The partition for somebody who only reads: `None` where the log is made at its first use and nobody has used it,
+    /// which reads as an empty log. Never waits for the disk on behalf of a topic that is complete.
+    pub fn readable(
+        &self,
+        topic: &Topic,
+        partition: PartitionId,
+        now: TimestampMs,
+    ) -> Result<Option<Arc<Partition>>, LookupError> {
+        match topic.opened(partition)? {
+            None if !topic.internal => self.open_at_first_use(topic, partition, now).map(Some),
+            found => Ok(found),
+        }
+    }
+
+    /// The partition for whoever owns it. Opens its log where the topic's logs are made at their first use; that is the
+    /// one case in which this call blocks on the disk.
     pub fn partition(
         &self,
         topic: &Topic,

@@ -65,7 +65,7 @@ impl Topic {
     }
 
     /// The partition of that number if its log is open; never opens one.
-    pub(super) fn opened(&self, partition: PartitionId) -> Result<Option<Arc<Partition>>, LookupError> {
+    pub fn opened(&self, partition: PartitionId) -> Result<Option<Arc<Partition>>, LookupError> {
         match self.slot(partition)?.get() {
             None => Ok(None),
             Some(Ok(partition)) => Ok(Some(partition.clone())),

@@ -26,8 +26,8 @@ pub(super) struct Plan {
 pub(super) struct Target {
     /// What is asked for.
     pub(super) wanted: Wanted,
-    /// Where it is, or why it cannot be read.
-    pub(super) partition: Result<Arc<Partition>, Rejected>,
+    /// Where it is, or why it cannot be read; `None` for an internal log that nobody has made yet.
+    pub(super) partition: Result<Option<Arc<Partition>>, Rejected>,
 }
 
 /// What a request wants of one partition.
@@ -89,9 +89,9 @@ fn locate(
     topic: Result<&Topic, LookupError>,
     wanted: &FetchPartition,
     now: TimestampMs,
-) -> Result<Arc<Partition>, Rejected> {
+) -> Result<Option<Arc<Partition>>, Rejected> {
     topic
-        .and_then(|topic| partitions.partition(topic, wanted.partition, now))
+        .and_then(|topic| partitions.readable(topic, wanted.partition, now))
         .map_err(|error| Rejected {
             code: kafka_error::lookup(&error),
             ends_wait: matches!(error, LookupError::Offline(_)),

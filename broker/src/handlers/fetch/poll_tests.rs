@@ -235,3 +235,22 @@ fn by_id(node: &Node, mut request: FetchRequest) -> FetchRequest {
     request.topics[0].topic_id = node.services.partitions.topic("t").expect("the topic").id.0;
     request
 }
+
+#[tokio::test]
+async fn reading_an_internal_log_does_not_make_it() {
+    let node = Node::start();
+    node.services.groups.ensure_topic().await.expect("the topic");
+    let logs = node.services.partitions.manager().logs().len();
+    let ctx = node.context(12);
+    let mut both = request("__consumer_offsets", &[0, 1], 0);
+    both.topics[0].partitions[1].fetch_offset = 3;
+    let response = handle(&ctx, both).await;
+    assert_eq!(codes(&response), [0, 1], "it is empty, and nothing lies at offset 3");
+    let empty = &response.responses[0].partitions[0];
+    assert_eq!((empty.high_watermark, bytes(&response)), (0, 0));
+    // Somebody who waits for it does not spin.
+    let fetch = waiting(&ctx, request("__consumer_offsets", &[0], 1)).await;
+    ctx.closing.cancel();
+    assert_eq!(codes(&fetch.await), [0]);
+    assert_eq!(node.services.partitions.manager().logs().len(), logs);
+}

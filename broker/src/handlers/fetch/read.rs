@@ -54,6 +54,8 @@ pub(super) enum PartitionRead {
         end: Offset,
         marks: Marks,
     },
+    /// Nothing: the log is not made yet.
+    Unmade,
     /// Nothing but this code.
     Failed(ErrorCode),
 }
@@ -84,7 +86,9 @@ pub(super) fn pass(plan: &Plan, limits: Limits, budget: &ConnectionBudget, mut h
                 pass.urgent |= rejected.ends_wait;
                 PartitionRead::Failed(for_version(rejected.code, limits.version))
             }
-            Ok(partition) => {
+            Ok(None) if target.wanted.from == 0 => PartitionRead::Unmade,
+            Ok(None) => PartitionRead::Failed(ErrorCode::OffsetOutOfRange),
+            Ok(Some(partition)) => {
                 let allowance = Allowance {
                     remaining,
                     first: pass.bytes == 0,
@@ -99,7 +103,7 @@ pub(super) fn pass(plan: &Plan, limits: Limits, budget: &ConnectionBudget, mut h
             }
         };
         pass.urgent |= match &read {
-            PartitionRead::Data(_) => false,
+            PartitionRead::Data(_) | PartitionRead::Unmade => false,
             PartitionRead::Diverged { .. } => true,
             PartitionRead::Failed(_) => target.partition.is_ok(),
         };
@@ -115,7 +119,7 @@ pub(super) fn pass(plan: &Plan, limits: Limits, budget: &ConnectionBudget, mut h
 /// Whether every partition that has something to read can be read without touching the disk.
 pub(super) fn in_memory(plan: &Plan, isolation: Isolation) -> bool {
     plan.targets.iter().all(|Target { wanted, partition }| {
-        let Ok(partition) = partition else { return true };
+        let Ok(Some(partition)) = partition else { return true };
         let marks = partition.log.marks();
         isolation.bound(&marks) <= wanted.from || partition.log.cached(wanted.from)
     })

@@ -1,5 +1,6 @@
 //! From what was read to the response.
 
+use bytes::Bytes;
 use protocol::ErrorCode;
 use protocol::ids::PartitionId;
 use protocol::messages::fetch_response::{
@@ -11,13 +12,22 @@ use storage::{Isolation, Marks};
 use super::plan;
 use super::read::{Data, PartitionRead, Pass};
 
+/// The marks of a log that nobody has made yet.
+const UNMADE: Marks = Marks {
+    log_start: 0,
+    last_stable: 0,
+    high_watermark: 0,
+    log_end: 0,
+    durable: 0,
+};
+
 /// The response: topics and partitions in the order of the request.
 pub(super) fn response(request: FetchRequest, pass: Pass) -> FetchResponse {
     let isolation = plan::isolation(&request);
     let mut reads = pass.reads.into_iter();
     let topics = request.topics.into_iter().map(|topic| {
         let partitions = topic.partitions.iter().map(|wanted| {
-            // A pass that was broken off by a stopping broker has no reads; the partition is then simply empty.
+            // A pass that was broken off by a stopping broker has no reads; the client looks for the next broker.
             let read = reads
                 .next()
                 .unwrap_or(PartitionRead::Failed(ErrorCode::NotLeaderOrFollower));
@@ -37,6 +47,7 @@ fn partition(index: PartitionId, isolation: Isolation, read: PartitionRead) -> P
         PartitionRead::Diverged { epoch, end, marks } => {
             at(index, marks).with_diverging_epoch(EpochEndOffset::default().with_epoch(epoch).with_end_offset(end))
         }
+        PartitionRead::Unmade => at(index, UNMADE).with_records(Some(Bytes::new())),
         PartitionRead::Failed(code) => PartitionData::default()
             .with_partition_index(index)
             .with_error_code(code.code())

@@ -29,7 +29,7 @@ fn from(partition: &Arc<Partition>, offset: i64, max_bytes: usize) -> Target {
     };
     Target {
         wanted,
-        partition: Ok(partition.clone()),
+        partition: Ok(Some(partition.clone())),
     }
 }
 
@@ -154,7 +154,7 @@ fn epochs_are_compared_and_old_clients_need_none() {
         pass(
             vec![Target {
                 wanted,
-                partition: Ok(partition.clone()),
+                partition: Ok(Some(partition.clone())),
             }],
             LIMITS,
         )
@@ -179,7 +179,7 @@ fn a_log_that_diverged_is_told_where() {
         pass(
             vec![Target {
                 wanted,
-                partition: Ok(partition.clone()),
+                partition: Ok(Some(partition.clone())),
             }],
             LIMITS,
         )

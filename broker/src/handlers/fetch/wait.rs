@@ -106,7 +106,7 @@ impl<'a> LongPoll<'a> {
         }
         let mut progress = Progress::of(&self.plan, pass);
         let logs = progress.seen.iter().filter_map(|seen| {
-            let partition = self.plan.targets[seen.target].partition.as_ref().ok()?;
+            let partition = self.plan.targets[seen.target].partition.as_ref().ok()?.as_ref()?;
             Some((&partition.log, seen.marks))
         });
         let changes = self.ctx.services.partitions.changes();
@@ -198,7 +198,8 @@ impl Progress {
                     next,
                     marks,
                 }),
-                PartitionRead::Diverged { .. } | PartitionRead::Failed(_) => None,
+                // A log that is made meanwhile is found by the next request.
+                PartitionRead::Diverged { .. } | PartitionRead::Unmade | PartitionRead::Failed(_) => None,
             });
         Self { seen: seen.collect() }
     }
@@ -209,8 +210,8 @@ impl Progress {
 
     fn is_in_memory(&self, plan: &Plan) -> bool {
         self.seen.iter().all(|seen| match &plan.targets[seen.target].partition {
-            Ok(partition) => partition.log.marks().log_end <= seen.next || partition.log.cached(seen.next),
-            Err(_) => true,
+            Ok(Some(partition)) => partition.log.marks().log_end <= seen.next || partition.log.cached(seen.next),
+            Ok(None) | Err(_) => true,
         })
     }
 
@@ -220,7 +221,7 @@ impl Progress {
         for seen in &mut self.seen {
             let Target {
                 wanted,
-                partition: Ok(partition),
+                partition: Ok(Some(partition)),
             } = &plan.targets[seen.target]
             else {
                 return true;

@@ -128,13 +128,17 @@ async fn find(
         .and_then(|topic| {
             ctx.services
                 .partitions
-                .partition(topic, wanted.partition_index, ctx.now())
+                .readable(topic, wanted.partition_index, ctx.now())
         })
         .map_err(|error| kafka_error::lookup(&error))?;
+    let query = Query::from_wire(wanted.timestamp, ctx.api_version);
+    let Some(partition) = partition else {
+        return Ok(in_empty_log(query?));
+    };
     partition
         .check_leader_epoch(wanted.current_leader_epoch)
         .map_err(kafka_error::leader_epoch)?;
-    let query = Query::from_wire(wanted.timestamp, ctx.api_version)?;
+    let query = query?;
     if !query.searches() {
         return look_up(&partition, query, isolation);
     }
@@ -144,6 +148,18 @@ async fn find(
         .spawn_blocking(move || look_up(&partition, query, isolation));
     // The thread fails only when the broker stops; the client then tries the next one.
     search.await.unwrap_or(Err(ErrorCode::NotLeaderOrFollower))
+}
+
+/// What is found in a log that nobody has made yet.
+fn in_empty_log(query: Query) -> Found {
+    let offset = match query {
+        Query::Latest | Query::Earliest => 0,
+        Query::MaxTimestamp | Query::NothingTiered | Query::At(_) => return Found::NOTHING,
+    };
+    Found {
+        offset,
+        ..Found::NOTHING
+    }
 }
 
 fn look_up(partition: &Partition, query: Query, isolation: Isolation) -> Result<Found, ErrorCode> {

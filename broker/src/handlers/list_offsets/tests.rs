@@ -110,3 +110,16 @@ fn an_epoch_is_told_only_where_there_is_room_for_it() {
         (74, -1, -1, -1)
     );
 }
+
+#[tokio::test]
+async fn an_internal_log_that_nobody_has_used_is_empty_and_stays_unmade() {
+    let node = Node::start();
+    node.services.groups.ensure_topic().await.expect("the topic");
+    let logs = node.services.partitions.manager().logs().len();
+    let mut wanted = request(&[(0, -1), (1, -2), (2, -3), (3, NOW)]);
+    wanted.topics[0].name = StrBytes::from_static_str("__consumer_offsets").into();
+    let nothing = (0, -1, -1, -1);
+    let empty = (0, 0, -1, -1);
+    assert_eq!(ask(&node, wanted).await, [empty, empty, nothing, nothing]);
+    assert_eq!(node.services.partitions.manager().logs().len(), logs);
+}
