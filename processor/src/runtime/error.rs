@@ -63,9 +63,6 @@ pub enum SourceError {
         /// Leader epoch of the last batch that was read.
         epoch: LeaderEpoch,
     },
-    /// The log was closed while it was read.
-    #[error("{0} was closed")]
-    Closed(TopicPartition),
     /// The log could not be read.
     #[error("{partition}: {source}")]
     Read {
@@ -138,7 +135,6 @@ impl RunError {
     pub fn retry(&self) -> Retry {
         match self {
             Self::Source(error) => match error {
-                SourceError::Closed(_) => Retry::Later,
                 SourceError::Read {
                     source: ReadError::Io(_),
                     ..

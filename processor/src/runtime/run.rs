@@ -13,7 +13,7 @@ use super::error::{MemoryExceeded, RunError, SourceError};
 use super::pipeline::Pipeline;
 use super::source::{BadRecord, Chunk, RecordWalk, Source};
 use super::start::{MemoryPlan, Started};
-use super::wake::{Wake, wake};
+use super::wake::wake;
 use crate::config::EngineConfig;
 use crate::crash;
 use crate::operators::outbox::Port;
@@ -25,7 +25,7 @@ use crate::stats::QueryStats;
 use crate::time::watermark::Now;
 use crate::time::{END_OF_TIME, EventTime};
 
-/// How often a source is asked for new partitions; its deletion is noticed at once.
+/// How often a source is asked whether it is still there and has new partitions.
 const TOPIC_CHECK: Duration = Duration::from_secs(10);
 
 /// How a run ended, if it did not fail.
@@ -337,21 +337,17 @@ impl<'a> Run<'a> {
         let pause = pause.max(Duration::from_millis(1));
         self.around.stats.set_source_lag(self.source.lag());
         let runtime = self.around.runtime;
-        let wake = runtime.block_on(wake(pause, &mut self.around.stop, &mut self.epochs, &mut self.source));
-        let is_check = TOPIC_CHECK <= until_now(self.around.ports, self.last_topic_check);
-        match wake {
-            Wake::News if !is_check => Ok(()),
-            wake => self.check_topic(matches!(wake, Wake::LogClosed)),
+        runtime.block_on(wake(pause, &mut self.around.stop, &mut self.epochs, &mut self.source));
+        match TOPIC_CHECK <= until_now(self.around.ports, self.last_topic_check) {
+            true => self.check_topic(),
+            false => Ok(()),
         }
     }
 
     /// Looks whether the source topic is still there, and whether it has new partitions.
-    fn check_topic(&mut self, closed: bool) -> Result<(), RunError> {
+    fn check_topic(&mut self) -> Result<(), RunError> {
         let topic = self.around.ports.topics.open(self.source.topic())?;
         self.source.check_topic(&topic)?;
-        if closed {
-            return Err(RunError::Source(SourceError::Closed(self.source.name(0).clone())));
-        }
         self.last_topic_check = self.around.ports.clock.monotonic();
         let now = self.now();
         self.source.add_new_partitions(&topic, now)
