@@ -1,7 +1,7 @@
 //! The rules of Tidemill's coordinators, without a world: no sockets, files, clocks, threads or randomness.
 //!
 //! Three machines live here: consumer groups ([`group::Groups`]), transactions ([`transaction::Transactions`]) and
-//! the arithmetic of producer ids ([`producer_ids`]). Each owns one partition of an internal topic and follows one
+//! the arithmetic of producer epochs ([`producer_ids`]). Each owns one partition of an internal topic and follows one
 //! contract:
 //!
 //! 1. **Load.** A fresh machine is fed every record of its partition, in order, through `apply`, and then told

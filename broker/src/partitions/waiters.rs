@@ -20,6 +20,8 @@ pub struct Waiters {
 }
 
 struct Watched {
+    /// Held so that its marks are not closed while they are watched.
+    _log: Arc<Log>,
     marks: watch::Receiver<Marks>,
     seen_start: Offset,
     seen_end: Offset,
@@ -28,7 +30,7 @@ struct Watched {
 /// What ended a wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Woken {
-    /// A log has more to see, was trimmed, or is closed.
+    /// A log has more to see, or was trimmed.
     Log,
     /// Topics were created, deleted or changed.
     Topics,
@@ -44,6 +46,7 @@ impl Waiters {
     ) -> Self {
         let logs = logs
             .map(|(log, seen)| Watched {
+                _log: Arc::clone(log),
                 marks: log.watch(),
                 seen_start: seen.log_start,
                 seen_end: isolation.bound(&seen),
@@ -79,10 +82,7 @@ impl Watched {
         let (start, end) = (self.seen_start, self.seen_end);
         let more = |marks: &Marks| marks.log_start != start || isolation.bound(marks) != end;
         let advanced = self.marks.wait_for(more).await.map(|marks| *marks);
-        let Ok(marks) = advanced else {
-            // The log is gone. The change of topics that took it away ends the wait.
-            return std::future::pending().await;
-        };
+        let marks = advanced.expect("the log is held");
         self.seen_start = marks.log_start;
         self.seen_end = isolation.bound(&marks);
     }

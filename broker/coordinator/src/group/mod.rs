@@ -33,8 +33,6 @@ mod tests;
 
 use std::sync::Arc;
 
-use protocol::ids::PartitionId;
-
 use crate::outcome::Outcome;
 
 pub use command::{
@@ -58,20 +56,12 @@ pub type InstanceId = Arc<str>;
 /// What the groups decide about one command.
 pub type GroupOutcome = Outcome<GroupRecord, GroupReply, GroupTimer>;
 
-/// Partitions of `__consumer_offsets`.
-pub const OFFSETS_PARTITION_COUNT: i32 = 50;
-
 /// Longest group id, instance id, client id, protocol type or protocol name in bytes. The record schemas end at
 /// 32,767; a member id is made of a client or instance id and 37 bytes more.
 pub const NAME_BYTES_MAX: usize = 32_000;
 
 /// Protocols that one member may offer. Kafka's own clients have as many as assignors, a handful.
 pub const PROTOCOLS_MAX: usize = 100;
-
-/// Partition of `__consumer_offsets` that owns a group.
-pub fn partition_for(group: &str) -> PartitionId {
-    crate::partition_of_key(group, OFFSETS_PARTITION_COUNT)
-}
 
 /// A timer of the groups. Fed back as [`GroupCommand::Timer`] when it comes due.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -34,7 +34,7 @@ mod tests;
 
 use std::sync::Arc;
 
-use protocol::ids::{Offset, PartitionId, ProducerEpoch, ProducerId, TopicPartition};
+use protocol::ids::{Offset, ProducerEpoch, ProducerId, TopicPartition};
 
 pub use error::{BeginError, CompleteError, DecideError, OpenError, ProducerError, RemoveError};
 pub use machine::{Begun, Decided, Opened, Transactions};
@@ -44,14 +44,6 @@ pub use state::TransactionState;
 
 /// Name that a transactional producer keeps over restarts.
 pub type TransactionalId = Arc<str>;
-
-/// Partitions of `__transaction_state`.
-pub const TRANSACTION_PARTITION_COUNT: i32 = 50;
-
-/// Partition of `__transaction_state` that owns a transactional id.
-pub fn partition_for(transactional_id: &str) -> PartitionId {
-    crate::partition_of_key(transactional_id, TRANSACTION_PARTITION_COUNT)
-}
 
 /// One incarnation of a producer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
