@@ -160,8 +160,7 @@ mod tests {
     use super::*;
     use crate::faulty_fs::FaultyFs;
 
-    /// Written by Apache Kafka 4.3.0 for a new topic.
-    const OF_KAFKA: &[u8] = include_bytes!("../testdata/kafka-4.3.0/partition.metadata");
+    const OF_KAFKA: &[u8] = include_bytes!("fixtures/kafka-4.3-partition.metadata");
     const ID_OF_KAFKA: &str = "kIQXXSI1QHyQssnQsebGQg";
 
     #[test]

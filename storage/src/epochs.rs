@@ -145,8 +145,7 @@ mod tests {
     use super::*;
     use crate::faulty_fs::FaultyFs;
 
-    /// Written by Apache Kafka 4.3.0: seven records, a restart, seven more, a restart, seven more.
-    const OF_KAFKA: &[u8] = include_bytes!("../testdata/kafka-4.3.0/leader-epoch-checkpoint");
+    const OF_KAFKA: &[u8] = include_bytes!("fixtures/kafka-4.3-leader-epoch-checkpoint");
 
     fn history(entries: &[(LeaderEpoch, Offset)]) -> EpochHistory {
         let mut history = EpochHistory::default();

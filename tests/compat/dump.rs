@@ -23,6 +23,9 @@ pub(crate) fn check_everything_left_behind() {
         "no segment rolled in any test"
     );
 
+    let is_metadata = |path: &PathBuf| path.parent().is_some_and(|dir| dir.ends_with("metadata"));
+    assert!(logs.iter().any(is_metadata), "no metadata log was left behind");
+
     for_each_run(&logs, &["--deep-iteration"], |file, said| {
         assert!(said.contains("Log starting offset"), "{file}:\n{said}");
         for complaint in [

@@ -55,7 +55,7 @@ pub(super) struct Load {
 struct Orders {
     stop: AtomicBool,
     hold: AtomicBool,
-    /// While it is held: the number of the next record. Otherwise -1.
+    /// The number of the next record, once the writer has seen that it is held; -1 before.
     held_at: AtomicI64,
 }
 
@@ -64,7 +64,6 @@ pub(super) struct Held<'a>(&'a Load);
 
 impl Drop for Held<'_> {
     fn drop(&mut self) {
-        self.0.orders.held_at.store(-1, Ordering::SeqCst);
         self.0.orders.hold.store(false, Ordering::SeqCst);
     }
 }
@@ -85,7 +84,6 @@ impl Load {
             .create_with_context(acknowledged.clone())
             .expect("a producer");
         let orders = Arc::new(Orders::default());
-        orders.held_at.store(-1, Ordering::SeqCst);
         let (told, topic) = (Arc::clone(&orders), topic.name.clone());
         let writer = std::thread::spawn(move || {
             let mut next = 0;
@@ -111,6 +109,7 @@ impl Load {
     /// Writes nothing more for now; returns when everything that was written is acknowledged.
     pub(super) fn hold(&self) -> Held<'_> {
         let held = Held(self);
+        self.orders.held_at.store(-1, Ordering::SeqCst);
         self.orders.hold.store(true, Ordering::SeqCst);
         wait::until("everything to be acknowledged", || {
             let held_at = self.orders.held_at.load(Ordering::SeqCst);
