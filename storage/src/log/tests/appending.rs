@@ -297,25 +297,32 @@ fn a_flush_without_a_file_descriptor_is_tried_again() {
 
 #[test]
 fn a_roll_that_fails_half_way_leaves_a_segment_that_takes_appends() {
+    // Nearly a segment of its own, so that it does not go behind anything.
+    let mut sizes = (1..).map(|count| records(count, NOW));
+    let large = sizes.find(|batch| 1800 <= batch.bytes.len());
+    let large = large.expect("batches grow");
     // The log file, the offset index, and the time index are cut at a roll, in this order.
     for first in 1..=3 {
-        let node = TestNode::new(small_segments());
+        let node = TestNode::new(LogConfig {
+            index_interval_bytes: 1,
+            ..small_segments()
+        });
+        for _ in 0..4 {
+            node.put(&records(1, NOW));
+        }
         node.fs.set_faults(Faults {
             fail_truncate: Some(first),
             ..Faults::default()
         });
-        let refused = loop {
-            if let Err(error) = node.append(&records(3, NOW)) {
-                break error;
-            }
-        };
-        assert!(matches!(refused, AppendError::Io(_)), "{refused:?}");
+        let refused = node.append(&large);
+        assert!(matches!(refused, Err(AppendError::Io(_))), "{refused:?}");
         node.fs.set_faults(Faults::default());
-        // Smaller ones still go into the segment and are indexed; then it rolls.
-        for _ in 0..20 {
-            node.put(&records(1, NOW));
-        }
-        assert!(1 < node.log.segment_count());
+        let segment = Arc::clone(&node.log.segments()[0]);
+        let entries = segment.offsets.len();
+        node.put(&records(1, NOW));
+        assert_eq!((segment.offsets.len(), node.log.segment_count()), (entries + 1, 1));
+        node.put(&large);
+        assert_eq!(node.log.segment_count(), 2);
     }
 }
 
