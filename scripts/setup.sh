@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what Tidemill needs on Debian 12 and what is not there yet. People, make, and CI use this one script.
 #
-#   scripts/setup.sh build    what building and the demo need: compilers, libclang, cmake
+#   scripts/setup.sh build    what building and the demo need: compilers, libclang, cmake, zlib
 #   scripts/setup.sh test     the above and what the tests drive: Python and Java clients, Kafka's tools, kcat, promtool
 #
 # Safe to run again: with everything in place it changes nothing and takes well under a second. System packages come
@@ -28,6 +28,7 @@ build_packages() {
   missing_command pkg-config pkg-config
   missing_command xz xz-utils
   missing_package libclang-dev
+  missing_package zlib1g-dev
 }
 
 test_packages() {
