@@ -45,13 +45,20 @@ fn sigterm_and_sigint_end_it_cleanly_while_clients_wait() {
         let mut connection = Connection::open(&broker.kafka_address());
         let topic = requests::create_topic(&mut connection, "waiting", 1, &[]);
         let fetch = requests::fetch_request(12, &topic, 0, 0).with_max_wait_ms(600_000);
-        connection.send::<FetchRequest>(12, &fetch);
+        let waiting = connection.send::<FetchRequest>(12, &fetch);
         // Another connection's answer shows that the broker has read as far.
         requests::cluster(&mut Connection::open(&broker.kafka_address()));
         broker.signal(signal);
         let status = broker.wait_for_exit();
         assert_eq!(status.code(), Some(0), "{}", broker.messages());
         assert!(broker.data_dir().join("clean-shutdown").exists());
+        // What waits is answered early: an end of the connection alone would look like a failure.
+        let answer = connection.receive::<FetchRequest>(12, waiting);
+        assert_eq!(
+            (answer.error_code, answer.responses[0].partitions[0].error_code),
+            (0, 0)
+        );
+        assert!(connection.is_closed_by_peer());
     }
 }
 
@@ -68,11 +75,15 @@ fn a_second_signal_ends_it_at_once() {
         for _ in 0..4 {
             requests::produce(&mut connection, &topic, 0, &megabyte);
         }
-        // More than sockets take in.
+        // More than sockets take in by default (4 MiB), and read from the log before the stop begins.
         for n in 0..64 {
             let fetch = requests::fetch_request(12, &topic, 0, n % 4);
             connection.send::<FetchRequest>(12, &fetch);
         }
+        let series = format!("tidemill_topic_bytes_out_total{{topic=\"{}\"}}", topic.name);
+        wait::until("answers to wait for their reader", || {
+            5e6 <= Http::of(&broker).metric(&series)
+        });
         broker.signal(Signal::TERM);
         wait::until("the stop to begin", || {
             std::net::TcpStream::connect(broker.kafka_address()).is_err()
@@ -86,7 +97,7 @@ fn a_second_signal_ends_it_at_once() {
             return false;
         }
         assert_eq!((status.code(), marked), (Some(1), false), "{}", broker.messages());
-        assert!(broker.messages().contains("second signal"), "{}", broker.messages());
+        wait::until("its last words", || broker.messages().contains("second signal"));
         // What was acknowledged is there all the same.
         broker.restart();
         let mut connection = Connection::open(&broker.kafka_address());
