@@ -88,6 +88,12 @@ impl Transactions {
     async fn shard(&self, id: &TransactionalId) -> Result<Arc<Shard>, TransactionError> {
         let topic = self.ensure_topic().await?;
         let index = partition_of_key(id, topic.partition_count() as i32);
+        // The log's first use makes its files, on a thread that may block. What goes wrong is told below.
+        let (partitions, of, now) = (Arc::clone(&self.partitions), Arc::clone(&topic), self.env.now_ms());
+        let opened = self
+            .env
+            .spawn_blocking(move || drop(partitions.partition(&of, index, now)));
+        let _ = opened.await;
         self.shard_at(&topic, index)
     }
 
