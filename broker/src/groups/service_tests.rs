@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use coordinator::group::{GroupCommand, GroupReply, ListGroups, OffsetToCommit};
+use coordinator::group::{GroupCommand, GroupReply, ListGroups, NameFilter, OffsetToCommit};
 
 use crate::cluster::change::{Requester, TopicRef};
 use crate::cluster::names::CONSUMER_OFFSETS;
@@ -22,8 +22,8 @@ async fn listed(node: &Node) -> Vec<Arc<str>> {
     let list = |to| {
         GroupCommand::List(ListGroups {
             to,
-            states: Vec::new(),
-            types: Vec::new(),
+            states: NameFilter::default(),
+            types: NameFilter::default(),
         })
     };
     let mut groups = Vec::new();

@@ -6,10 +6,8 @@
 //!
 //! Deliberate deviations from Kafka: none.
 
-use std::sync::Arc;
-
 use coordinator::ReplyTo;
-use coordinator::group::{GroupCommand, GroupReply, ListGroups, ListedGroup as Listed};
+use coordinator::group::{GroupCommand, GroupReply, ListGroups, ListedGroup as Listed, NameFilter};
 use protocol::ErrorCode;
 use protocol::messages::list_groups_response::{ListGroupsResponse, ListedGroup};
 use protocol::messages::{GroupId, ListGroupsRequest, StrBytes};
@@ -18,8 +16,8 @@ use super::context::RequestContext;
 
 /// Answers one request: the groups of all partitions, by id.
 pub(crate) async fn handle(ctx: &RequestContext, request: ListGroupsRequest) -> ListGroupsResponse {
-    let states = names(&request.states_filter);
-    let types = names(&request.types_filter);
+    let states = filter(&request.states_filter);
+    let types = filter(&request.types_filter);
     let command = |to: ReplyTo| {
         GroupCommand::List(ListGroups {
             to,
@@ -30,8 +28,8 @@ pub(crate) async fn handle(ctx: &RequestContext, request: ListGroupsRequest) -> 
     response(ctx.services.groups.call_all(command).await)
 }
 
-fn names(names: &[StrBytes]) -> Vec<Arc<str>> {
-    names.iter().map(|name| Arc::from(&**name)).collect()
+fn filter(names: &[StrBytes]) -> NameFilter {
+    names.iter().map(|name| &**name).collect()
 }
 
 /// A list that lacks a part would look as if groups were gone, so that one partition's error is that of the whole.
@@ -67,6 +65,8 @@ fn to_wire(group: Listed) -> ListedGroup {
 #[cfg(test)]
 mod tests {
     use coordinator::group::ListReply;
+
+    use std::sync::Arc;
 
     use super::*;
 

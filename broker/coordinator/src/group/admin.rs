@@ -17,17 +17,11 @@ impl Groups {
     }
 
     pub(super) fn list(&self, request: &ListGroups, outcome: &mut GroupOutcome) {
-        let wanted = |filter: &[_], name: &str| {
-            filter.is_empty()
-                || filter
-                    .iter()
-                    .any(|wanted: &std::sync::Arc<str>| wanted.eq_ignore_ascii_case(name))
-        };
         let groups = self
             .live
             .values()
             .map(super::classic::ClassicGroup::listed)
-            .filter(|group| wanted(&request.states, group.state) && wanted(&request.types, group.group_type))
+            .filter(|group| request.states.wants(group.state) && request.types.wants(group.group_type))
             .collect();
         outcome.reply_when_durable(
             request.to,

@@ -1,5 +1,6 @@
 //! What can be asked of the groups of one `__consumer_offsets` partition.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -211,8 +212,25 @@ pub struct DeleteOffsets {
 pub struct ListGroups {
     /// Who asks.
     pub to: ReplyTo,
-    /// Version 4: only groups in one of these states, by name and without regard to case; empty for all.
-    pub states: Vec<Arc<str>>,
-    /// Version 5: only groups of one of these types, by name and without regard to case; empty for all.
-    pub types: Vec<Arc<str>>,
+    /// Version 4: only groups in one of these states.
+    pub states: NameFilter,
+    /// Version 5: only groups of one of these types.
+    pub types: NameFilter,
+}
+
+/// Names that are wanted, without regard to case; none for all. Cheap to clone: every partition's machine gets it.
+#[derive(Clone, Debug, Default)]
+pub struct NameFilter(Arc<BTreeSet<String>>);
+
+impl NameFilter {
+    /// Whether a name is wanted.
+    pub(super) fn wants(&self, name: &str) -> bool {
+        self.0.is_empty() || self.0.contains(&name.to_ascii_lowercase())
+    }
+}
+
+impl<'a> FromIterator<&'a str> for NameFilter {
+    fn from_iter<I: IntoIterator<Item = &'a str>>(names: I) -> Self {
+        Self(Arc::new(names.into_iter().map(str::to_ascii_lowercase).collect()))
+    }
 }

@@ -37,7 +37,7 @@ use crate::outcome::Outcome;
 
 pub use command::{
     CommitOffsets, DeleteOffsets, FetchOffsets, GroupCommand, Heartbeat, JoinGroup, LeaveGroup, LeavingMember,
-    ListGroups, OffsetToCommit, Protocol, SyncGroup,
+    ListGroups, NameFilter, OffsetToCommit, Protocol, SyncGroup,
 };
 pub use hard::{CommittedOffset, HardState};
 pub use machine::Groups;

@@ -293,14 +293,7 @@ impl Dialogue {
             }
             "describe" => GroupCommand::Describe { to, group },
             "list" => {
-                let words_of = |key| {
-                    words
-                        .get(key, "")
-                        .split(',')
-                        .filter(|w| !w.is_empty())
-                        .map(Arc::from)
-                        .collect()
-                };
+                let words_of = |key| words.get(key, "").split(',').filter(|w| !w.is_empty()).collect();
                 GroupCommand::List(ListGroups {
                     to,
                     states: words_of("states"),
