@@ -1,7 +1,8 @@
 //! The server inside a command of another kind: `tidemill demo` runs one on a folder of its own.
 
 use std::fs;
-use std::net::{SocketAddr, TcpListener};
+use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -10,12 +11,10 @@ use tokio::runtime::Runtime;
 use super::ConfigSource;
 use super::error::CliError;
 use super::output::message;
-use crate::Broker;
+use crate::config::BrokerConfig;
 use crate::env::Env;
 use crate::telemetry::logging::start_logging;
-
-/// The ports that clients expect.
-const USUAL: [(&str, &str); 2] = [("kafka.listen", "127.0.0.1:9092"), ("http.listen", "127.0.0.1:8080")];
+use crate::{Broker, StartError};
 
 /// A server in this process.
 pub(super) struct RunningServer {
@@ -43,20 +42,14 @@ impl RunningServer {
                 (folder.clone(), Some(folder))
             }
         };
-        let mut settings = vec!["log.level=warn".to_owned()];
-        settings.extend(
-            USUAL
-                .iter()
-                .map(|(key, address)| format!("{key}={}", free_or_any(address))),
-        );
         let source = ConfigSource {
             config: None,
             data_dir: Some(folder),
-            settings,
+            settings: vec!["log.level=warn".to_owned()],
         };
         let config = source.load()?.config;
         start_logging(&config.log);
-        let broker = Broker::start(config)
+        let broker = start_where_free(config)
             .await
             .map_err(|error| CliError::failed(error.to_string()))?;
         Ok(RunningServer { broker, temporary })
@@ -97,22 +90,67 @@ impl RunningServer {
     }
 }
 
-/// The address if nobody listens there, else one with a port that the system chooses.
-fn free_or_any(address: &str) -> &str {
-    match TcpListener::bind(address) {
-        Ok(_) => address,
-        Err(_) => "127.0.0.1:0",
+/// Starts on the configured ports; where one is taken, on one that the system chooses. A port is tried by listening on
+/// it, so that nobody can take it in between.
+async fn start_where_free(mut config: BrokerConfig) -> Result<Broker, StartError> {
+    loop {
+        let setting = match Broker::start(config.clone()).await {
+            Err(StartError::Listen { setting, reason, .. }) if reason.kind() == io::ErrorKind::AddrInUse => setting,
+            outcome => return outcome,
+        };
+        match setting {
+            "kafka.listen" => config.kafka.listen.port = 0,
+            _ => config.http.listen.port = 0,
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::net::TcpListener;
+
     use super::*;
+    use crate::config::HostPort;
+
+    fn config(folder: &tempfile::TempDir, kafka: SocketAddr, http: SocketAddr) -> BrokerConfig {
+        let settings = vec![format!("kafka.listen={kafka}"), format!("http.listen={http}")];
+        let source = ConfigSource {
+            config: None,
+            data_dir: Some(folder.path().to_owned()),
+            settings,
+        };
+        source.load().expect("valid settings").config
+    }
 
     #[test]
-    fn a_taken_port_is_left_alone() {
-        let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let address = taken.local_addr().expect("bound").to_string();
-        assert_eq!(free_or_any(&address), "127.0.0.1:0");
+    fn taken_ports_are_left_alone() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let taken = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").expect("a free port"));
+        let [kafka, http] = taken.each_ref().map(|taken| taken.local_addr().expect("it is bound"));
+        runtime().expect("a runtime").block_on(async {
+            let broker = start_where_free(config(&folder, kafka, http)).await.expect("it starts");
+            assert_ne!(broker.kafka_address(), kafka);
+            assert_ne!(broker.http_address(), http);
+            broker.stop().await;
+        });
+    }
+
+    #[test]
+    fn an_address_of_somebody_else_is_an_error() {
+        let folder = tempfile::tempdir().expect("a folder");
+        // RFC 5737: an address that no machine has.
+        let elsewhere = SocketAddr::from(([192, 0, 2, 1], 9092));
+        let here = SocketAddr::from(([127, 0, 0, 1], 0));
+        let outcome = runtime()
+            .expect("a runtime")
+            .block_on(start_where_free(config(&folder, elsewhere, here)));
+        let Err(StartError::Listen { setting, address, .. }) = outcome else {
+            panic!("an error of the listener: {outcome:?}");
+        };
+        let expected = HostPort {
+            host: "192.0.2.1".to_owned(),
+            port: 9092,
+        };
+        assert_eq!((setting, address), ("kafka.listen", expected));
     }
 }
