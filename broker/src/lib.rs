@@ -6,6 +6,7 @@
 pub mod cli;
 pub mod cluster;
 pub mod config;
+mod coordinator_topic;
 pub mod env;
 #[cfg(test)]
 #[path = "../../tests/src/faulty_fs.rs"]

@@ -38,7 +38,9 @@ use tokio::time::interval;
 use tokio_util::sync::CancellationToken;
 
 use crate::cluster::Controller;
+use crate::cluster::names::CONSUMER_OFFSETS;
 use crate::config::BrokerConfig;
+use crate::coordinator_topic::CoordinatorTopic;
 use crate::env::Env;
 use crate::partitions::Partitions;
 use clock::SteadyClock;
@@ -62,7 +64,7 @@ pub struct Groups {
     controller: Arc<Controller>,
     partitions: Arc<Partitions>,
     config: GroupConfig,
-    topic_partitions: PartitionId,
+    topic: CoordinatorTopic,
     expiry_interval: Duration,
     shards: Mutex<BTreeMap<PartitionId, mpsc::Sender<Message>>>,
     next_reply: AtomicU64,
@@ -79,13 +81,20 @@ impl Groups {
         partitions: Arc<Partitions>,
         stopping: CancellationToken,
     ) -> Self {
+        let topic = CoordinatorTopic::new(
+            CONSUMER_OFFSETS,
+            config.kafka.defaults.offsets_topic_partitions,
+            Arc::clone(&env),
+            Arc::clone(&controller),
+            Arc::clone(&partitions),
+        );
         Self {
             clock: SteadyClock::new(env.clone()),
             env,
             controller,
             partitions,
             config: group_config(config),
-            topic_partitions: config.kafka.defaults.offsets_topic_partitions,
+            topic,
             expiry_interval: config.kafka.defaults.offsets_retention_check_interval,
             shards: Mutex::default(),
             next_reply: AtomicU64::new(0),

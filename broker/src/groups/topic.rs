@@ -10,58 +10,18 @@ use tokio::sync::mpsc;
 
 use super::Groups;
 use super::shard::Message;
-use crate::cluster::change::{ChangeError, Layout, NewTopic, Requester};
+use crate::cluster::Image;
 use crate::cluster::names::CONSUMER_OFFSETS;
-use crate::cluster::{ControllerError, Image};
+use crate::coordinator_topic::CoordinatorTopicError;
 use crate::partitions::{Partition, Topic};
-
-/// Settings of the topic that are not the defaults; Kafka gives it the same.
-const SETTINGS: [(&str, &str); 3] = [
-    ("cleanup.policy", "compact"),
-    ("segment.bytes", "104857600"),
-    ("tidemill.durability", "fsync"),
-];
 
 impl Groups {
     /// The topic, which is created if it does not exist.
     pub async fn ensure_topic(&self) -> Result<Arc<Topic>, ErrorCode> {
-        if let Ok(topic) = self.partitions.topic(CONSUMER_OFFSETS) {
-            return Ok(topic);
-        }
-        let topic = NewTopic {
-            name: CONSUMER_OFFSETS.to_owned(),
-            layout: Layout::Spread {
-                partitions: self.topic_partitions,
-                replication_factor: -1,
-            },
-            configs: SETTINGS
-                .iter()
-                .map(|(key, value)| ((*key).to_owned(), Some((*value).to_owned())))
-                .collect(),
-            internal: true,
-            owner: None,
-        };
-        let created = self
-            .controller
-            .create_topics(vec![topic], Requester::Broker, false)
-            .await;
-        for outcome in created {
-            match outcome {
-                // Another request may have been faster.
-                Ok(_) | Err(ControllerError::Refused(ChangeError::TopicExists(_))) => {}
-                Err(error) => {
-                    tracing::error!(%error, topic = CONSUMER_OFFSETS, "the topic of the groups cannot be created");
-                    return Err(ErrorCode::CoordinatorNotAvailable);
-                }
-            }
-        }
-        self.partitions
-            .topic(CONSUMER_OFFSETS)
-            .map_err(|_| ErrorCode::CoordinatorNotAvailable)
+        self.topic.ensure().await.map_err(refusal)
     }
 
-    /// The shard of a partition, started if it does not run yet. The log's first use makes its files, on a thread that
-    /// may block.
+    /// The shard of a partition, started if it does not run yet.
     pub(super) async fn shard(
         &self,
         topic: Arc<Topic>,
@@ -73,15 +33,7 @@ impl Groups {
         if self.stopping.is_cancelled() {
             return Err(ErrorCode::CoordinatorNotAvailable);
         }
-        let (partitions, now) = (Arc::clone(&self.partitions), self.env.now_ms());
-        let open = move || partitions.partition(&topic, partition, now);
-        let opened = self.env.spawn_blocking(open).await;
-        // The thread fails only when the broker stops.
-        let opened = opened.map_err(|_| ErrorCode::CoordinatorNotAvailable)?;
-        let opened = opened.map_err(|error| {
-            tracing::error!(partition, %error, "a partition of the groups' topic cannot be opened");
-            ErrorCode::NotCoordinator
-        })?;
+        let opened = self.topic.open(topic, partition).await.map_err(refusal)?;
         Ok(self.start_shard(opened))
     }
 
@@ -96,7 +48,7 @@ impl Groups {
 
     /// Starts the shards of the partitions that have a log on the disk.
     pub(super) fn open_stored_shards(&self) {
-        let Ok(topic) = self.partitions.topic(CONSUMER_OFFSETS) else {
+        let Some(topic) = self.topic.existing() else {
             return;
         };
         // A partition that could not be opened said so in the log, and says it again to whoever asks for its groups.
@@ -130,6 +82,17 @@ impl Groups {
             known = newest;
         }
     }
+}
+
+/// The code for a client whose group has no log; the reason is for operators.
+fn refusal(error: CoordinatorTopicError) -> ErrorCode {
+    let code = match &error {
+        CoordinatorTopicError::Stopping => return ErrorCode::CoordinatorNotAvailable,
+        CoordinatorTopicError::NotCreated(_) => ErrorCode::CoordinatorNotAvailable,
+        CoordinatorTopicError::Partition(_) => ErrorCode::NotCoordinator,
+    };
+    tracing::error!(%error, topic = CONSUMER_OFFSETS, "the groups of a partition cannot be served");
+    code
 }
 
 fn ids(image: &Image) -> BTreeMap<TopicId, Arc<str>> {

@@ -27,34 +27,27 @@ use tokio::task::JoinHandle;
 
 use self::shard::{Shard, ShardError};
 use self::writer::Writer;
-use crate::cluster::change::{ChangeError, Layout, NewTopic, Requester};
+use crate::cluster::Controller;
 use crate::cluster::names::TRANSACTION_STATE;
-use crate::cluster::{Controller, ControllerError};
+use crate::coordinator_topic::{CoordinatorTopic, CoordinatorTopicError};
 use crate::env::Env;
 use crate::groups::Groups;
-use crate::partitions::{Partitions, Topic};
+use crate::partitions::{Partition, Partitions};
 use crate::producer_ids::ProducerIds;
 
 /// How long a query's transaction may stay open before a reader may take it for abandoned; it is open for milliseconds.
 const TIMEOUT_MS: i32 = 60_000;
-/// Settings of the topic that are not the defaults; Kafka gives it the same.
-const SETTINGS: [(&str, &str); 3] = [
-    ("cleanup.policy", "compact"),
-    ("segment.bytes", "104857600"),
-    ("tidemill.durability", "fsync"),
-];
 
 /// The transaction coordinator of this node.
 pub struct Transactions {
     env: Arc<Env>,
-    controller: Arc<Controller>,
+    topic: CoordinatorTopic,
     partitions: Arc<Partitions>,
     groups: Arc<Groups>,
     producer_ids: Arc<ProducerIds>,
     shards: Mutex<BTreeMap<PartitionId, Arc<Shard>>>,
     /// What writes the offsets of each query's newest run for lag tools; it outlives the run by its last offsets.
     mirrors: Mutex<BTreeMap<TransactionalId, JoinHandle<()>>>,
-    topic_partitions: PartitionId,
 }
 
 impl Transactions {
@@ -67,16 +60,21 @@ impl Transactions {
         producer_ids: Arc<ProducerIds>,
         topic_partitions: PartitionId,
     ) -> Self {
-        let shards = Mutex::default();
+        let topic = CoordinatorTopic::new(
+            TRANSACTION_STATE,
+            topic_partitions,
+            Arc::clone(&env),
+            controller,
+            Arc::clone(&partitions),
+        );
         Self {
             env,
-            controller,
+            topic,
             partitions,
             groups,
             producer_ids,
-            shards,
+            shards: Mutex::default(),
             mirrors: Mutex::default(),
-            topic_partitions,
         }
     }
 
@@ -86,60 +84,18 @@ impl Transactions {
 
     /// The shard that owns a transactional id; the topic is created when it is first needed.
     async fn shard(&self, id: &TransactionalId) -> Result<Arc<Shard>, TransactionError> {
-        let topic = self.ensure_topic().await?;
+        let topic = self.topic.ensure().await?;
         let index = partition_of_key(id, topic.partition_count() as i32);
-        // The log's first use makes its files, on a thread that may block. What goes wrong is told below.
-        let (partitions, of, now) = (Arc::clone(&self.partitions), Arc::clone(&topic), self.env.now_ms());
-        let opened = self
-            .env
-            .spawn_blocking(move || drop(partitions.partition(&of, index, now)));
-        let _ = opened.await;
-        self.shard_at(&topic, index)
+        Ok(self.shard_of(&*self.topic.open(topic, index).await?))
     }
 
-    fn shard_at(&self, topic: &Topic, index: PartitionId) -> Result<Arc<Shard>, TransactionError> {
+    /// The shard of an open partition.
+    fn shard_of(&self, partition: &Partition) -> Arc<Shard> {
         let mut shards = self.shards.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(shard) = shards.get(&index) {
-            return Ok(Arc::clone(shard));
-        }
-        let opened = self.partitions.partition(topic, index, self.env.now_ms());
-        let opened = opened.map_err(|error| TransactionError::Unavailable(error.to_string()))?;
-        let shard = Arc::new(Shard::new(Arc::clone(&opened.log)));
-        shards.insert(index, Arc::clone(&shard));
-        Ok(shard)
-    }
-
-    async fn ensure_topic(&self) -> Result<Arc<Topic>, TransactionError> {
-        if let Ok(topic) = self.partitions.topic(TRANSACTION_STATE) {
-            return Ok(topic);
-        }
-        let topic = NewTopic {
-            name: TRANSACTION_STATE.to_owned(),
-            layout: Layout::Spread {
-                partitions: self.topic_partitions,
-                replication_factor: -1,
-            },
-            configs: SETTINGS
-                .iter()
-                .map(|(key, value)| ((*key).to_owned(), Some((*value).to_owned())))
-                .collect(),
-            internal: true,
-            owner: None,
-        };
-        for outcome in self
-            .controller
-            .create_topics(vec![topic], Requester::Broker, false)
-            .await
-        {
-            match outcome {
-                // Another query may have been faster.
-                Ok(_) | Err(ControllerError::Refused(ChangeError::TopicExists(_))) => {}
-                Err(error) => return Err(TransactionError::Unavailable(error.to_string())),
-            }
-        }
-        self.partitions
-            .topic(TRANSACTION_STATE)
-            .map_err(|error| TransactionError::Unavailable(error.to_string()))
+        let shard = shards
+            .entry(partition.index())
+            .or_insert_with(|| Arc::new(Shard::new(Arc::clone(&partition.log))));
+        Arc::clone(shard)
     }
 
     /// Takes the id over from whoever held it, after carrying out what that one left undone.
@@ -239,6 +195,12 @@ impl From<TransactionError> for PortError {
             TransactionError::Partition(what) => Self::UnknownTopic(what),
             other => Self::Storage(other.to_string()),
         }
+    }
+}
+
+impl From<CoordinatorTopicError> for TransactionError {
+    fn from(error: CoordinatorTopicError) -> Self {
+        Self::Unavailable(error.to_string())
     }
 }
 

@@ -7,13 +7,12 @@ use coordinator::transaction::{
     Decision, Marker, OpenTransaction, Producer, Recovery, TransactionalId, Transactions as Machine,
 };
 use futures::future::try_join_all;
-use protocol::ids::{PartitionId, ProducerId, TopicPartition};
+use protocol::ids::{ProducerId, TopicPartition};
 use protocol::records::{ControlType, marker_batch};
 use storage::{AppendOrigin, Appended, Durability, FlushTicket, Log};
 
 use super::shard::{Durable, Shard};
 use super::{TransactionError, Transactions};
-use crate::cluster::names::TRANSACTION_STATE;
 use crate::partitions::LookupError;
 
 /// The coordinator of a single node never changes hands, so its epoch is always the first.
@@ -23,7 +22,7 @@ impl Transactions {
     /// Carries out decisions and aborts what was not decided, in all logs of this node.
     pub(crate) async fn recover(&self) -> Result<(), TransactionError> {
         let mut open = self.open_transactions();
-        for shard in self.stored_shards()? {
+        for shard in self.stored_shards() {
             let ours = take_own(&shard, &mut open, self.env.now_ms())?;
             self.recover_shard(&shard, &ours).await?;
         }
@@ -137,12 +136,10 @@ impl Transactions {
     }
 
     /// The shards whose records are on the disk.
-    fn stored_shards(&self) -> Result<Vec<Arc<Shard>>, TransactionError> {
-        let Ok(topic) = self.partitions.topic(TRANSACTION_STATE) else {
-            return Ok(Vec::new());
-        };
-        let stored: Vec<PartitionId> = topic.open_partitions().map(|partition| partition.index()).collect();
-        stored.into_iter().map(|index| self.shard_at(&topic, index)).collect()
+    fn stored_shards(&self) -> Vec<Arc<Shard>> {
+        let topic = self.topic.existing();
+        let stored = topic.iter().flat_map(|topic| topic.open_partitions());
+        stored.map(|partition| self.shard_of(partition)).collect()
     }
 
     fn open_transactions(&self) -> Vec<OpenTransaction> {
