@@ -57,6 +57,12 @@ ci: setup-test ## what must pass before a change lands
 	cargo clippy --workspace --all-targets -- --deny warnings
 	$(MAKE) --no-print-directory test
 
+# Not part of `ci`: the tool takes minutes to build, and the advisories change when the tree does not.
+.PHONY: deny
+deny: ## licences, sources and known faults of the dependencies, by cargo-deny; ARGS="licenses bans sources"
+	@command -v cargo-deny > /dev/null || cargo install --locked cargo-deny@0.20.2
+	cargo deny check $(ARGS)
+
 # The dependencies are those of every other build; only our own code is compiled again, fully optimised.
 .PHONY: bench-build
 bench-build: setup-build ## the binaries that benchmarks measure, at $CARGO_TARGET_DIR/bench
