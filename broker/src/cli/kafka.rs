@@ -6,6 +6,7 @@ use clap::Args;
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer};
 
 use super::error::CliError;
 
@@ -57,6 +58,21 @@ pub(super) fn admin_options() -> AdminOptions {
     AdminOptions::new()
         .request_timeout(Some(REQUEST_TIMEOUT))
         .operation_timeout(Some(REQUEST_TIMEOUT))
+}
+
+/// The partitions of a topic, or the one of them that was asked for.
+pub(super) fn partitions(consumer: &BaseConsumer, topic: &str, only: Option<i32>) -> Result<Vec<i32>, CliError> {
+    let metadata = consumer.fetch_metadata(Some(topic), REQUEST_TIMEOUT)?;
+    let all = metadata
+        .topics()
+        .iter()
+        .flat_map(|topic| topic.partitions())
+        .map(|partition| partition.id());
+    let wanted: Vec<i32> = all.filter(|id| only.is_none_or(|only| only == *id)).collect();
+    if wanted.is_empty() {
+        return Err(CliError::not_found(format!("topic {topic} has no such partition")));
+    }
+    Ok(wanted)
 }
 
 /// Runs a command's future on a runtime of its own.

@@ -6,7 +6,7 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use super::{fetch_groups, member_of};
 use crate::cli::error::CliError;
-use crate::cli::kafka::{KafkaArgs, REQUEST_TIMEOUT};
+use crate::cli::kafka::{KafkaArgs, REQUEST_TIMEOUT, partitions};
 use crate::cli::output::message;
 
 #[derive(Debug, Args)]
@@ -29,7 +29,7 @@ pub(super) fn run(kafka: &KafkaArgs, args: &SeekArgs) -> Result<(), CliError> {
     refuse_live_group(kafka, &args.group)?;
     let consumer = member_of(kafka, &args.group)?;
     let mut list = TopicPartitionList::new();
-    for partition in partitions(&consumer, args)? {
+    for partition in partitions(&consumer, &args.topic, args.partition)? {
         let offset = resolve(&consumer, &args.topic, partition, &args.to)?;
         list.add_partition_offset(&args.topic, partition, Offset::Offset(offset))?;
         message(&format!("{}-{partition} -> {offset}", args.topic));
@@ -44,23 +44,6 @@ fn refuse_live_group(kafka: &KafkaArgs, group: &str) -> Result<(), CliError> {
         return Err(CliError::failed(format!("group {group} has members; stop them first")));
     }
     Ok(())
-}
-
-fn partitions(consumer: &BaseConsumer, args: &SeekArgs) -> Result<Vec<i32>, CliError> {
-    let metadata = consumer.fetch_metadata(Some(&args.topic), REQUEST_TIMEOUT)?;
-    let all = metadata
-        .topics()
-        .iter()
-        .flat_map(|topic| topic.partitions())
-        .map(|partition| partition.id());
-    let wanted: Vec<i32> = all.filter(|id| args.partition.is_none_or(|only| only == *id)).collect();
-    if wanted.is_empty() {
-        return Err(CliError::not_found(format!(
-            "topic {} has no such partition",
-            args.topic
-        )));
-    }
-    Ok(wanted)
 }
 
 fn resolve(consumer: &BaseConsumer, topic: &str, partition: i32, to: &str) -> Result<i64, CliError> {

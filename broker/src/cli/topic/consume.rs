@@ -10,7 +10,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use serde_json::{Value, json};
 
 use crate::cli::error::CliError;
-use crate::cli::kafka::{KafkaArgs, REQUEST_TIMEOUT};
+use crate::cli::kafka::{KafkaArgs, partitions};
 use crate::cli::output::print;
 
 #[derive(Debug, Args)]
@@ -83,19 +83,7 @@ fn consumer(kafka: &KafkaArgs, args: &ConsumeArgs) -> Result<BaseConsumer, CliEr
 
 /// Assigns the partitions asked for and tells how many they are.
 fn assign(consumer: &BaseConsumer, args: &ConsumeArgs) -> Result<usize, CliError> {
-    let metadata = consumer.fetch_metadata(Some(&args.topic), REQUEST_TIMEOUT)?;
-    let all = metadata
-        .topics()
-        .iter()
-        .flat_map(|topic| topic.partitions())
-        .map(|partition| partition.id());
-    let wanted: Vec<i32> = all.filter(|id| args.partition.is_none_or(|only| only == *id)).collect();
-    if wanted.is_empty() {
-        return Err(CliError::not_found(format!(
-            "topic {} has no such partition",
-            args.topic
-        )));
-    }
+    let wanted = partitions(consumer, &args.topic, args.partition)?;
     let offset = parse_offset(&args.offset)?;
     let mut list = TopicPartitionList::new();
     for partition in &wanted {
