@@ -18,11 +18,30 @@ struct Blocked {
 }
 
 impl Blocked {
-    /// The server must be down.
+    /// The log of a topic's first partition. The server must be down.
     fn new(bed: &Bed, topic: &str) -> Blocked {
+        Blocked::log(bed, &format!("{topic}-0"))
+    }
+
+    /// The only log of the coordinator of transactions that holds anything.
+    fn transaction_state(bed: &Bed) -> Blocked {
+        let logs = std::fs::read_dir(bed.broker.data_dir().join("topics")).expect("the folder of the logs");
+        let used = logs.map(|log| log.expect("readable")).filter(|log| {
+            let segment = std::fs::metadata(log.path().join(ACTIVE_SEGMENT));
+            segment.is_ok_and(|segment| segment.len() > 0)
+        });
+        let names = used.map(|log| log.file_name().to_string_lossy().into_owned());
+        let state: Vec<String> = names.filter(|name| name.starts_with("__transaction_state-")).collect();
+        let [log] = state.as_slice() else {
+            panic!("one query has one: {state:?}");
+        };
+        Blocked::log(bed, log)
+    }
+
+    fn log(bed: &Bed, log: &str) -> Blocked {
         let data_dir = bed.broker.data_dir();
-        let segment = data_dir.join("topics").join(format!("{topic}-0")).join(ACTIVE_SEGMENT);
-        let aside = data_dir.join(format!("{topic}.aside"));
+        let segment = data_dir.join("topics").join(log).join(ACTIVE_SEGMENT);
+        let aside = data_dir.join(format!("{log}.aside"));
         std::fs::rename(&segment, &aside).expect("the segment is there");
         std::os::unix::fs::symlink(&segment, &segment).expect("its place is free");
         Blocked { segment, aside }
@@ -69,12 +88,11 @@ fn an_offline_partition_is_nobody_elses_business() {
     assert!(bed.query("counted").is_none(), "what was dropped stays so");
 }
 
-/// The decision to commit is durable, one of two markers is written, and the other one's log is offline at the next
-/// start. The commit must wait for it, and must not turn into an abort.
-#[test]
-fn a_decision_waits_for_an_offline_partition() {
-    // Markers go out in the order of names: the changelog's comes first.
-    const OUTPUT: &str = "zz_output";
+/// Output of the query; markers go out in the order of names, so the changelog's comes first.
+const OUTPUT: &str = "zz_output";
+
+/// A query whose second epoch is decided and has one of its two markers; the server is down.
+fn half_marked() -> (Bed, Topic) {
     let mut bed = Bed::start();
     let input = bed.topic("input", 1);
     bed.http
@@ -103,16 +121,41 @@ fn a_decision_waits_for_an_offline_partition() {
         dying.join()
     });
     crash.expect("it died at its point");
+    (bed, input)
+}
 
+/// The decided epoch is committed, and the query goes on.
+fn assert_committed(bed: &mut Bed, input: &Topic) {
+    let rows = bed.rows_until(OUTPUT, "the row of the decided epoch", |rows| rows.len() > 1);
+    assert_eq!(rows.len(), 2);
+    assert_eq!(send(bed, input), 0);
+    let rows = bed.rows_until(OUTPUT, "a row of a later epoch", |rows| rows.len() > 2);
+    let numbers: Vec<i64> = rows.iter().filter_map(|row| row.json()["n"].as_i64()).collect();
+    assert_eq!(numbers, [1, 2, 1]);
+}
+
+/// The marker's log is offline at the next start. The commit must wait for it, and must not turn into an abort.
+#[test]
+fn a_decision_waits_for_an_offline_partition() {
+    let (mut bed, input) = half_marked();
     let blocked = Blocked::new(&bed, OUTPUT);
     bed.restart();
     assert!(bed.broker.terminate().success());
     blocked.undo();
     bed.restart();
-    let rows = bed.rows_until(OUTPUT, "the row of the decided epoch", |rows| rows.len() > 1);
-    assert_eq!(rows.len(), 2);
-    assert_eq!(send(&mut bed, &input), 0);
-    let rows = bed.rows_until(OUTPUT, "a row of a later epoch", |rows| rows.len() > 2);
-    let numbers: Vec<i64> = rows.iter().filter_map(|row| row.json()["n"].as_i64()).collect();
-    assert_eq!(numbers, [1, 2, 1]);
+    assert_committed(&mut bed, &input);
+}
+
+/// What holds the decision is offline at the next start. Nobody else may decide in its place, and everything else works.
+#[test]
+fn a_decision_in_an_offline_log_is_not_undone() {
+    let (mut bed, input) = half_marked();
+    let blocked = Blocked::transaction_state(&bed);
+    bed.restart();
+    let other = bed.topic("other", 1);
+    assert_eq!(send(&mut bed, &other), 0);
+    assert!(bed.broker.terminate().success());
+    blocked.undo();
+    bed.restart();
+    assert_committed(&mut bed, &input);
 }

@@ -77,7 +77,7 @@ impl Prepared {
             Promise::Produced => produced(&self.node).await,
             Promise::Committed => committed(&self.node, n).await,
             Promise::Created => created(&self.node).await,
-            Promise::Decided => self.writer.commit(epoch()).await.is_ok(),
+            Promise::Decided => self.writer.commit(epoch(RECORDS)).await.is_ok(),
         }
     }
 
@@ -161,8 +161,8 @@ async fn created(node: &Node) -> bool {
     answer.topics[0].error_code == 0
 }
 
-/// Output of a query that has read what was produced so far.
-fn epoch() -> EpochWrite {
+/// Output of a query that has read its source up to `next`.
+fn epoch(next: Offset) -> EpochWrite {
     let mut records = BatchBuilder::new(Codec::None, None, NOW);
     for _ in 0..RECORDS {
         records.append(NOW, None, Some(b"a row"), &[]);
@@ -172,7 +172,7 @@ fn epoch() -> EpochWrite {
             partition: TopicPartition::new("out", 0),
             records,
         }],
-        sources: vec![(TopicPartition::new("in", 0), RECORDS)],
+        sources: vec![(TopicPartition::new("in", 0), next)],
         group: None,
     }
 }
@@ -247,6 +247,39 @@ async fn what_was_answered_survives_a_power_cut_at_any_sync() {
                 assert!(1 < point && outcome.promised, "{promise:?} needs a sync");
                 break;
             }
+        }
+    }
+}
+
+/// The source acknowledges from the page cache: the decision itself has to wait for what it was read from.
+#[tokio::test]
+async fn a_committed_result_never_outlives_its_source() {
+    for point in 1.. {
+        let mut prepared = Prepared::new("async").await;
+        assert!(prepared.make(Promise::Produced, 2).await);
+        prepared.fs.set_faults(Faults {
+            power_off_at_sync: Some(point),
+            ..Faults::default()
+        });
+        let decided = prepared.writer.commit(epoch(2 * RECORDS)).await.is_ok();
+        let went_off = prepared.fs.is_off();
+        let fs = prepared.fs.crash(Loss::Unsynced);
+        drop(prepared);
+        let node = Node::start_on(fs);
+        transactions(&node)
+            .recover()
+            .await
+            .expect("open transactions are ended");
+
+        let result = visible_records(log(&node, "out"));
+        let source = log(&node, "in").marks().log_end;
+        assert!(
+            result == RECORDS || source == 2 * RECORDS,
+            "power off at sync {point}: {result} rows from {source} records"
+        );
+        if !went_off {
+            assert!(decided && result == 2 * RECORDS, "nothing went wrong");
+            break;
         }
     }
 }

@@ -136,18 +136,22 @@ impl Partitions {
         error.map_or(Ok(()), Err)
     }
 
-    /// Partitions of the coordinators' topics that have a log on the disk from an earlier run.
+    /// Partitions of the coordinators' topics that have a log on the disk from an earlier run. Where that cannot be
+    /// found out it is all of them: a log taken for missing would be state taken for empty.
     fn stored_partitions(&self, topics: &[Arc<Topic>]) -> HashSet<TopicPartition> {
         let lazy: Vec<&Arc<Topic>> = topics.iter().filter(|topic| opens_at_first_use(topic)).collect();
         if lazy.iter().all(|topic| topic.closed_partitions().next().is_none()) {
             return HashSet::new();
         }
-        let folders = self.manager.orphans().unwrap_or_else(|error| {
-            tracing::error!(%error, "the folder of the logs cannot be listed");
-            Vec::new()
-        });
-        let names: HashSet<&OsStr> = folders.iter().filter_map(|folder| folder.file_name()).collect();
         let partitions = lazy.iter().flat_map(|topic| topic.topic_partitions());
+        let folders = match self.manager.orphans() {
+            Ok(folders) => folders,
+            Err(error) => {
+                tracing::error!(%error, "the folder of the logs cannot be listed");
+                return partitions.collect();
+            }
+        };
+        let names: HashSet<&OsStr> = folders.iter().filter_map(|folder| folder.file_name()).collect();
         partitions
             .filter(|partition| names.contains(OsStr::new(&partition.to_string())))
             .collect()

@@ -56,6 +56,11 @@ impl Topic {
         self.slots.iter().filter_map(|slot| slot.get()?.as_ref().ok())
     }
 
+    /// Whether a log of this topic could not be opened.
+    pub fn is_partly_offline(&self) -> bool {
+        self.slots.iter().any(|slot| slot.get().is_some_and(Result::is_err))
+    }
+
     /// The partitions whose logs nobody has tried to open.
     pub(super) fn closed_partitions(&self) -> impl Iterator<Item = PartitionId> + '_ {
         (0..)

@@ -11,6 +11,8 @@
 
 mod mirror;
 mod recovery;
+#[cfg(test)]
+mod recovery_tests;
 mod shard;
 mod store;
 mod writer;

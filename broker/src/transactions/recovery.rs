@@ -22,9 +22,24 @@ impl Transactions {
     /// Carries out decisions and aborts what was not decided, in all logs of this node.
     pub(crate) async fn recover(&self) -> Result<(), TransactionError> {
         let mut open = self.open_transactions();
-        for shard in self.stored_shards() {
-            let ours = take_own(&shard, &mut open, self.env.now_ms())?;
-            self.recover_shard(&shard, &ours).await?;
+        let (shards, mut all_known) = self.stored_shards();
+        for shard in shards {
+            match take_own(&shard, &mut open, self.env.now_ms()) {
+                Ok(ours) => self.recover_shard(&shard, &ours).await?,
+                Err(error) => {
+                    all_known = false;
+                    tracing::error!(%error, "transactions cannot be read back");
+                }
+            }
+        }
+        if !all_known {
+            // One that no readable partition knows may be decided in one that cannot be read.
+            let open = open.len();
+            tracing::error!(
+                open,
+                "transactions of nobody stay open until all partitions of their state are readable"
+            );
+            return Ok(());
         }
         let mut nobody = Machine::new();
         nobody.loaded();
@@ -135,11 +150,13 @@ impl Transactions {
         }
     }
 
-    /// The shards whose records are on the disk.
-    fn stored_shards(&self) -> Vec<Arc<Shard>> {
-        let topic = self.topic.existing();
-        let stored = topic.iter().flat_map(|topic| topic.open_partitions());
-        stored.map(|partition| self.shard_of(partition)).collect()
+    /// The shards whose records are on the disk, and whether they are all: a log that cannot be opened has none.
+    fn stored_shards(&self) -> (Vec<Arc<Shard>>, bool) {
+        let Some(topic) = self.topic.existing() else {
+            return (Vec::new(), true);
+        };
+        let shards = topic.open_partitions().map(|partition| self.shard_of(partition));
+        (shards.collect(), !topic.is_partly_offline())
     }
 
     fn open_transactions(&self) -> Vec<OpenTransaction> {
