@@ -95,6 +95,14 @@ impl Pruning {
                 self.apply(left);
                 self.apply(right);
             }
+            Expr::InList(_) | Expr::BinaryExpr(BinaryExpr { op: Operator::Or, .. }) => {
+                if let Some(listed) = listed_partitions(condition) {
+                    self.listed = Some(match &self.listed {
+                        Some(before) => before.intersection(&listed).copied().collect(),
+                        None => listed,
+                    });
+                }
+            }
             Expr::BinaryExpr(BinaryExpr { left, op, right }) => {
                 match (name(left), number(right), name(right), number(left)) {
                     (Some(column), Some(value), ..) => self.narrow(column, *op, value),
@@ -117,19 +125,6 @@ impl Pruning {
                     self.narrow(column, Operator::LtEq, high);
                 }
             }
-            Expr::InList(InList {
-                expr,
-                list,
-                negated: false,
-            }) if name(expr) == Some("_partition") => {
-                let listed: Option<BTreeSet<i64>> = list.iter().map(number).collect();
-                if let Some(listed) = listed {
-                    self.listed = Some(match &self.listed {
-                        Some(before) => before.intersection(&listed).copied().collect(),
-                        None => listed,
-                    });
-                }
-            }
             _ => {}
         }
     }
@@ -142,6 +137,38 @@ impl Pruning {
             _ => {}
         }
     }
+}
+
+/// The partitions of a condition that does nothing but list them. The planner turns a short `IN` into equalities.
+fn listed_partitions(condition: &Expr) -> Option<BTreeSet<i64>> {
+    let (mut listed, mut unseen) = (BTreeSet::new(), vec![condition]);
+    while let Some(condition) = unseen.pop() {
+        match condition {
+            Expr::BinaryExpr(BinaryExpr {
+                left,
+                op: Operator::Or,
+                right,
+            }) => unseen.extend([left.as_ref(), right.as_ref()]),
+            Expr::BinaryExpr(BinaryExpr {
+                left,
+                op: Operator::Eq,
+                right,
+            }) if name(left) == Some("_partition") => {
+                listed.insert(number(right)?);
+            }
+            Expr::InList(InList {
+                expr,
+                list,
+                negated: false,
+            }) if name(expr) == Some("_partition") => {
+                for item in list {
+                    listed.insert(number(item)?);
+                }
+            }
+            _ => return None,
+        }
+    }
+    Some(listed)
 }
 
 fn name(expr: &Expr) -> Option<&str> {
@@ -190,12 +217,28 @@ mod tests {
     }
 
     #[test]
+    fn partitions_are_listed_in_every_way_that_the_planner_writes() {
+        let is = |partition: i32| col("_partition").eq(lit(partition));
+        let pruning = Pruning::new(&[
+            is(1)
+                .or(is(2))
+                .or(col("_partition").in_list(vec![lit(3), lit(4)], false)),
+            col("_partition").gt(lit(1)),
+            is(4).or(is(2)).or(is(1)),
+        ]);
+        let kept: Vec<_> = (0..6).filter(|partition| pruning.keeps(*partition)).collect();
+        assert_eq!(kept, [2, 4]);
+    }
+
+    #[test]
     fn what_is_not_understood_prunes_nothing() {
         for condition in [
             col("_offset").not_eq(lit(1_i64)),
             col("_offset").gt(lit(1_i64)).or(col("_offset").lt(lit(0_i64))),
             col("x").gt(lit(1_i64)),
             col("_partition").in_list(vec![lit(1)], true),
+            col("_partition").eq(lit(1)).or(col("x").eq(lit(1))),
+            col("_partition").eq(lit(1)).or(col("_partition").gt(lit(3))),
         ] {
             assert!(!Pruning::understands(&condition), "{condition}");
         }
