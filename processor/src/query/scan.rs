@@ -95,7 +95,7 @@ impl PartitionScan {
         }
     }
 
-    /// Leaves out what lies before the first record of this time, where the log's time index can tell.
+    /// Leaves out what is older than this, and reads no batch before the first that is not.
     pub(super) fn since(mut self, time: Option<TimestampMs>) -> Self {
         self.since = time;
         self
@@ -137,9 +137,9 @@ impl PartitionScan {
         };
         let found = self
             .log
-            .offset_for_timestamp(since, self.isolation())
+            .batch_for_timestamp(since, self.isolation())
             .map_err(read_error)?;
-        Ok(found.map(|found| found.offset.max(self.offsets.start)))
+        Ok(found.map(|offset| offset.max(self.offsets.start)))
     }
 
     fn decode(&self, batch: &Batch, from: Offset, decoder: &mut SourceDecoder) -> PlanResult<()> {
@@ -163,7 +163,8 @@ impl PartitionScan {
                 Err(_) => return Ok(()),
             };
             next = record.offset + 1;
-            if record.offset < from {
+            let is_older = self.since.is_some_and(|since| record.timestamp < since);
+            if record.offset < from || is_older {
                 continue;
             }
             if self.offsets.end <= record.offset {

@@ -38,6 +38,30 @@ impl Log {
         timestamp: TimestampMs,
         isolation: Isolation,
     ) -> Result<Option<TimestampOffset>, ReadError> {
+        self.first_not_before(timestamp, isolation, Grain::Record)
+    }
+
+    /// Where to begin for all visible records whose timestamp is not below `timestamp`; `None` when there is none. The
+    /// place is a batch, by its header alone: what it begins with may be older. Who reads on from there decompresses it
+    /// anyway, so it is not decompressed to find it. Blocks for the disk.
+    ///
+    /// # Errors
+    /// [`ReadError`] when the place where it should be is damaged.
+    pub fn batch_for_timestamp(
+        &self,
+        timestamp: TimestampMs,
+        isolation: Isolation,
+    ) -> Result<Option<Offset>, ReadError> {
+        let found = self.first_not_before(timestamp, isolation, Grain::Batch)?;
+        Ok(found.map(|found| found.offset))
+    }
+
+    fn first_not_before(
+        &self,
+        timestamp: TimestampMs,
+        isolation: Isolation,
+        grain: Grain,
+    ) -> Result<Option<TimestampOffset>, ReadError> {
         let marks = self.marks();
         let (log_start, bound) = (marks.log_start, isolation.bound(&marks));
         for segment in self.segments().iter() {
@@ -50,6 +74,7 @@ impl Log {
             }
             let search = Search {
                 timestamp,
+                grain,
                 log_start,
                 bound,
                 decompressed_bytes_max: self.config().decompressed_bytes_max,
@@ -86,6 +111,7 @@ impl Log {
             let Some(timestamp) = timestamp else { continue };
             let search = Search {
                 timestamp,
+                grain: Grain::Record,
                 log_start,
                 bound,
                 decompressed_bytes_max: self.config().decompressed_bytes_max,
@@ -184,18 +210,26 @@ impl Log {
     }
 }
 
+/// How exact a search is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Grain {
+    Record,
+    Batch,
+}
+
 struct Search {
     timestamp: TimestampMs,
+    grain: Grain,
     log_start: Offset,
     bound: Offset,
     decompressed_bytes_max: usize,
 }
 
 impl Search {
-    /// The first fitting record of a batch. A batch whose records are not what its header says has none.
+    /// The first fitting record of a batch, or the batch. A batch whose records are not what its header says has none.
     fn in_batch(&self, header: &BatchHeader, bytes: &[u8]) -> Option<TimestampOffset> {
         let leader_epoch = header.partition_leader_epoch;
-        if header.timestamp_type() == TimestampType::LogAppendTime {
+        if self.grain == Grain::Batch || header.timestamp_type() == TimestampType::LogAppendTime {
             let offset = header.base_offset.max(self.log_start);
             return Some(TimestampOffset {
                 offset,

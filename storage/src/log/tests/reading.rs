@@ -100,6 +100,9 @@ fn times_find_the_first_record_that_is_not_earlier() {
                 .expect("readable")
                 .expect("there is one");
             assert_eq!(found.offset, expected, "at {timestamp}");
+            // Three records to a batch.
+            let batch = node.log.batch_for_timestamp(timestamp, Isolation::Uncommitted);
+            assert_eq!(batch.expect("readable"), Some(expected / 3 * 3), "at {timestamp}");
             assert!(timestamp <= found.timestamp);
         }
         assert_eq!(
@@ -108,6 +111,8 @@ fn times_find_the_first_record_that_is_not_earlier() {
                 .expect("readable"),
             None
         );
+        let batch = node.log.batch_for_timestamp(NOW + 293, Isolation::Uncommitted);
+        assert_eq!(batch.expect("readable"), None);
         let latest = node
             .log
             .max_timestamp_offset()
