@@ -1,4 +1,5 @@
-//! Counters of one running query, for `SHOW QUERIES` and metrics. Written by the query's thread, read by anyone.
+//! Counters for `SHOW QUERIES` and metrics: of each running query, and of all statements that end. Written by whoever
+//! reads and computes, read by anyone.
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -12,6 +13,8 @@ pub const EPOCH_SECONDS_BOUNDS: [f64; 12] = [0.001, 0.002, 0.005, 0.01, 0.02, 0.
 /// Counters since the start of the process; a restart of the query does not reset them.
 #[derive(Debug)]
 pub struct QueryStats {
+    batches_read: AtomicU64,
+    batches_decompressed: AtomicU64,
     rows_read: AtomicU64,
     rows_in: AtomicU64,
     rows_out: AtomicU64,
@@ -32,6 +35,10 @@ pub struct QueryStats {
 /// The counters at one moment. They are read one by one, so they may belong to slightly different moments.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StatsSnapshot {
+    /// Record batches read from the source, those read again after a restart included.
+    pub batches_read: u64,
+    /// Decompressions of these: one of each that is compressed.
+    pub batches_decompressed: u64,
     /// Records read from the source, those read again after a restart included.
     pub rows_read: u64,
     /// Records that became rows.
@@ -64,10 +71,51 @@ pub struct StatsSnapshot {
     pub epoch_buckets: Vec<u64>,
 }
 
+/// Counters of all statements that end, since the start of the process.
+#[derive(Debug, Default)]
+pub(crate) struct SelectStats {
+    batches_read: AtomicU64,
+    batches_decompressed: AtomicU64,
+    bad: AtomicU64,
+}
+
+/// The counters of all statements that end at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SelectSnapshot {
+    /// Record batches read from topics.
+    pub batches_read: u64,
+    /// Decompressions of these: one of each that is compressed.
+    pub batches_decompressed: u64,
+    /// Bad records that were left out.
+    pub bad: u64,
+}
+
+impl SelectStats {
+    pub(crate) fn snapshot(&self) -> SelectSnapshot {
+        let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        SelectSnapshot {
+            batches_read: load(&self.batches_read),
+            batches_decompressed: load(&self.batches_decompressed),
+            bad: load(&self.bad),
+        }
+    }
+
+    pub(crate) fn add_batches(&self, read: u64, decompressed: u64) {
+        self.batches_read.fetch_add(read, Ordering::Relaxed);
+        self.batches_decompressed.fetch_add(decompressed, Ordering::Relaxed);
+    }
+
+    pub(crate) fn add_bad(&self) {
+        self.bad.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
 impl QueryStats {
     /// All zero.
     pub fn new() -> Self {
         Self {
+            batches_read: AtomicU64::new(0),
+            batches_decompressed: AtomicU64::new(0),
             rows_read: AtomicU64::new(0),
             rows_in: AtomicU64::new(0),
             rows_out: AtomicU64::new(0),
@@ -92,6 +140,8 @@ impl QueryStats {
         let watermark = self.watermark.load(Ordering::Relaxed);
         let last_epoch = Duration::from_nanos(load(&self.last_epoch_nanos));
         StatsSnapshot {
+            batches_read: load(&self.batches_read),
+            batches_decompressed: load(&self.batches_decompressed),
             rows_read: load(&self.rows_read),
             rows_in: load(&self.rows_in),
             rows_out: load(&self.rows_out),
@@ -108,6 +158,11 @@ impl QueryStats {
             epoch_time_sum: Duration::from_nanos(load(&self.epoch_nanos_sum)),
             epoch_buckets: self.epoch_buckets.iter().map(load).collect(),
         }
+    }
+
+    pub(crate) fn add_batches(&self, read: u64, decompressed: u64) {
+        self.batches_read.fetch_add(read, Ordering::Relaxed);
+        self.batches_decompressed.fetch_add(decompressed, Ordering::Relaxed);
     }
 
     pub(crate) fn add_read(&self, records: u64) {

@@ -253,6 +253,8 @@ fn every_promised_metric_has_the_value_that_is_due() {
         ("group_lag_records{group=\"tidemill.query.QUERY\",topic=\"TOPIC\"}", 0.0),
         ("group_lag_seconds{group=\"tidemill.query.QUERY\",topic=\"TOPIC\"}", 0.0),
         // The query.
+        ("query_batches_read_total{query=\"QUERY\"}", 3.0),
+        ("query_batches_decompressed_total{query=\"QUERY\"}", 0.0),
         ("query_rows_read_total{query=\"QUERY\"}", 6.0),
         ("query_rows_in_total{query=\"QUERY\"}", 5.0),
         ("query_rows_out_total{query=\"QUERY\"}", 1.0),
@@ -296,6 +298,29 @@ fn every_promised_metric_has_the_value_that_is_due() {
         "as they are stored"
     );
     assert_eq!(value("flush_batch_logs_count"), value("fsync_duration_seconds_count"));
+}
+
+#[test]
+fn batches_that_sql_reads_and_decompresses_are_counted() {
+    let mut bed = Bed::start();
+    let plain = bed.topic("plain", 1);
+    let packed = requests::create_topic(&mut bed.connection, "packed", 1, &[("compression.type", "zstd")]);
+    for (topic, batches) in [(&plain, 2), (&packed, 3)] {
+        for _ in 0..batches {
+            bed.send(topic, 0, &["a", "b"]);
+        }
+        bed.http.sql(&format!("SELECT count(_value) FROM \"{}\"", topic.name));
+    }
+    assert_eq!(bed.http.metric("tidemill_select_batches_read_total"), 5.0);
+    assert_eq!(bed.http.metric("tidemill_select_batches_decompressed_total"), 3.0);
+    bed.http.sql(&format!(
+        "CREATE SINK q AS SELECT _key, _value FROM \"{}\" WITH (connector = 'blackhole')",
+        packed.name
+    ));
+    bed.caught_up("q", &packed.name);
+    assert_eq!(bed.query_metric("rows_read_total", "q"), 6.0);
+    assert_eq!(bed.query_metric("batches_read_total", "q"), 3.0);
+    assert_eq!(bed.query_metric("batches_decompressed_total", "q"), 3.0);
 }
 
 #[test]

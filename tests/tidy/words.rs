@@ -73,6 +73,39 @@ fn unsafe_code_stands_in_one_file() {
     assert!(found.is_empty(), "{}", found.join("\n"));
 }
 
+/// Reading SQL decompresses a batch once, as its counters say; a batch that is opened past them would not be seen.
+#[test]
+fn batches_are_opened_where_they_are_counted() {
+    let is_test = |path: &str| ["/tests", "/testing/"].iter().any(|part| path.contains(part));
+    let mut found = Vec::new();
+    for file in rust_files() {
+        if !file.path.starts_with("processor/src/") || is_test(&file.path) {
+            continue;
+        }
+        let code = file.text.split("#[cfg(test)]").next().unwrap_or_default();
+        for word in [
+            "Records::open(",
+            ".records(",
+            "decompress(",
+            "decompress_into(",
+            "offset_for_timestamp(",
+        ] {
+            found.extend(code.matches(word).map(|word| format!("{} {word}", file.path)));
+        }
+    }
+    found.sort();
+    let expected = [
+        // Where a query begins or ends by time, once when it is created.
+        "processor/src/engine/bounds.rs offset_for_timestamp(",
+        "processor/src/query/scan.rs Records::open(",
+        "processor/src/runtime/source/mod.rs Records::open(",
+        "processor/src/runtime/source/offsets.rs offset_for_timestamp(",
+        // The changelog of a query's state, once at its start.
+        "processor/src/state/recovery.rs .records(",
+    ];
+    assert_eq!(found, expected);
+}
+
 /// Time, randomness and tasks come from one place per floor; clippy.toml bans the calls, this keeps the ban in place.
 #[test]
 fn clippy_bans_the_clock_and_the_dice() {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use processor::engine::{Engine, QuerySnapshot};
 
 use crate::env::Env;
-use crate::telemetry::{QueryFigures, QuerySource};
+use crate::telemetry::{QueryFigures, QuerySource, SelectFigures};
 
 /// Reads the engine at the moment of a scrape.
 pub(crate) struct EngineFigures<'a> {
@@ -29,8 +29,13 @@ impl QuerySource for EngineFigures<'_> {
             .collect()
     }
 
-    fn skipped_rows(&self) -> u64 {
-        self.engine.skipped_rows()
+    fn selects(&self) -> SelectFigures {
+        let stats = self.engine.select_stats();
+        SelectFigures {
+            batches_read: stats.batches_read,
+            batches_decompressed: stats.batches_decompressed,
+            bad_rows: stats.bad,
+        }
     }
 }
 
@@ -39,6 +44,8 @@ fn figures(query: &QuerySnapshot, now_ms: i64) -> QueryFigures {
     QueryFigures {
         query: query.name.clone(),
         state: query.status.name().to_owned(),
+        batches_read: stats.batches_read,
+        batches_decompressed: stats.batches_decompressed,
         rows_read: stats.rows_read,
         rows_in: stats.rows_in,
         rows_out: stats.rows_out,

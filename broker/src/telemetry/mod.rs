@@ -9,4 +9,4 @@ pub mod scrape;
 
 pub use limit::LineLimit;
 pub use metrics::Metrics;
-pub use scrape::{QueryFigures, QuerySource, scrape};
+pub use scrape::{QueryFigures, QuerySource, SelectFigures, scrape};

@@ -17,6 +17,10 @@ pub struct QueryFigures {
     pub query: String,
     /// `RUNNING`, `FINISHED`, `FAILED`, `PAUSED`, as SHOW QUERIES says it.
     pub state: String,
+    /// Record batches read from topics, again after a restart included.
+    pub batches_read: u64,
+    /// Decompressions of these.
+    pub batches_decompressed: u64,
     /// Records read from topics, again after a restart included.
     pub rows_read: u64,
     /// Rows that entered the query.
@@ -39,13 +43,24 @@ pub struct QueryFigures {
     pub restarts: u64,
 }
 
+/// Figures of all statements that end, since the start of the process.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct SelectFigures {
+    /// Record batches read from topics.
+    pub batches_read: u64,
+    /// Decompressions of these.
+    pub batches_decompressed: u64,
+    /// Bad records left out.
+    pub bad_rows: u64,
+}
+
 /// Where the figures of queries come from; implemented over the stream processor.
 pub trait QuerySource: Send + Sync {
     /// The figures of all queries now.
     fn figures(&self) -> Vec<QueryFigures>;
 
-    /// Bad records that statements which end left out.
-    fn skipped_rows(&self) -> u64;
+    /// The figures of all statements that end.
+    fn selects(&self) -> SelectFigures;
 }
 
 /// The whole `/metrics` page.
@@ -57,9 +72,7 @@ pub async fn scrape(services: &Services, queries: Option<&dyn QuerySource>) -> S
     add_logs(&mut samples, services);
     add_groups(&mut samples, services, services.groups.lag().await);
     if let Some(queries) = queries {
-        let help = "Bad records that SELECTs left out.";
-        let skipped = queries.skipped_rows() as f64;
-        samples.add("tidemill_select_bad_rows_total", help, Counter, &[], skipped);
+        add_selects(&mut samples, queries.selects());
         for query in queries.figures() {
             add_query(&mut samples, &query);
         }
@@ -210,9 +223,38 @@ fn add_groups(samples: &mut Samples, services: &Services, lags: Vec<GroupLag>) {
     }
 }
 
+fn add_selects(samples: &mut Samples, selects: SelectFigures) {
+    let mut count = |name, help, value: u64| samples.add(name, help, Counter, &[], value as f64);
+    count(
+        "tidemill_select_batches_read_total",
+        "Record batches that SELECTs read from topics.",
+        selects.batches_read,
+    );
+    count(
+        "tidemill_select_batches_decompressed_total",
+        "Record batches that SELECTs decompressed.",
+        selects.batches_decompressed,
+    );
+    count(
+        "tidemill_select_bad_rows_total",
+        "Bad records that SELECTs left out.",
+        selects.bad_rows,
+    );
+}
+
 fn add_query(samples: &mut Samples, query: &QueryFigures) {
     let of_query = [("query", query.query.as_str())];
     let mut count = |name, help, value: u64| samples.add(name, help, Counter, &of_query, value as f64);
+    count(
+        "tidemill_query_batches_read_total",
+        "Record batches read from topics, repeated reads included.",
+        query.batches_read,
+    );
+    count(
+        "tidemill_query_batches_decompressed_total",
+        "Record batches that a query decompressed.",
+        query.batches_decompressed,
+    );
     count(
         "tidemill_query_rows_read_total",
         "Records read from topics, repeated reads included.",

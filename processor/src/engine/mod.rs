@@ -12,7 +12,6 @@
 //! work on the catalog as it was when they began.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use arrow::datatypes::SchemaRef;
@@ -26,11 +25,11 @@ use crate::plan::error::plan_error;
 use crate::plan::{Mode, Planner, Scope, ViewRows, prepare};
 use crate::ports::{PortError, Ports};
 pub use crate::query::SkippedRows;
-use crate::query::{Execution, ScanLimits, ViewReader};
+use crate::query::{Execution, ScanCounts, ScanLimits, ViewReader};
 use crate::runtime::{QueryHandle, QueryStatus};
 use crate::sql::statement::Statement;
 use crate::sql::{Parameter, SessionSettings, parse};
-use crate::stats::QueryStats;
+use crate::stats::{QueryStats, SelectSnapshot, SelectStats};
 
 mod bounds;
 mod create;
@@ -101,8 +100,8 @@ pub struct Engine {
     running: Mutex<BTreeMap<String, Arc<QueryHandle>>>,
     /// Held while the catalog changes; counts objects, so that they can be restored in the order of their creation.
     changes: tokio::sync::Mutex<u64>,
-    /// Bad records that statements which end left out.
-    skipped: Arc<AtomicU64>,
+    /// What statements that end did, all together.
+    selects: Arc<SelectStats>,
 }
 
 impl Engine {
@@ -117,7 +116,7 @@ impl Engine {
             catalog: RwLock::default(),
             running: Mutex::default(),
             changes: tokio::sync::Mutex::new(0),
-            skipped: Arc::default(),
+            selects: Arc::default(),
         });
         engine.restore().await;
         Ok(engine)
@@ -171,9 +170,9 @@ impl Engine {
             .collect()
     }
 
-    /// Bad records that statements which end left out since the start.
-    pub fn skipped_rows(&self) -> u64 {
-        self.skipped.load(Ordering::Relaxed)
+    /// The counters of all statements that end.
+    pub fn select_stats(&self) -> SelectSnapshot {
+        self.selects.snapshot()
     }
 
     /// Stops every query after its current epoch. Statements that come later are refused.
@@ -207,7 +206,7 @@ impl Engine {
                 read_bytes: self.config.read_bytes_per_round,
                 decompressed_bytes: self.config.decompressed_batch_bytes_max,
             },
-            skipped: SkippedRows::within(&self.skipped),
+            counts: ScanCounts::new(&self.selects),
         }
     }
 }

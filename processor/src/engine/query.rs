@@ -43,7 +43,7 @@ impl Engine {
             .planner
             .query(&scope, Mode::Bounded, &query, mentions)
             .map_err(|e| plan_error(&e, sql))?;
-        Ok((plan, scope.skipped))
+        Ok((plan, scope.counts.skipped))
     }
 
     pub(super) fn execution(&self) -> Execution<'_> {

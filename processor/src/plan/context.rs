@@ -22,7 +22,7 @@ use super::windows::WindowRelations;
 use crate::catalog::{Body, Catalog, Object, Relation, RunningQuery, topic_relation, view_relation};
 use crate::error::{SqlError, SqlState};
 use crate::ports::Topics;
-use crate::query::{ScanLimits, SkippedRows, TopicTable, ViewReader, ViewTable};
+use crate::query::{ScanCounts, ScanLimits, TopicTable, ViewReader, ViewTable};
 use crate::sql::types::Types;
 
 /// Views within views; more is a chain that nobody wrote by hand.
@@ -38,8 +38,8 @@ pub(crate) struct Scope<'a> {
     pub(crate) views: &'a dyn ViewRows,
     /// Bounds of reading topics.
     pub(crate) limits: ScanLimits,
-    /// Counts the bad records that reading leaves out.
-    pub(crate) skipped: SkippedRows,
+    /// What reading topics counts.
+    pub(crate) counts: ScanCounts,
 }
 
 /// Reads materialized views.
@@ -110,13 +110,13 @@ impl<'a> PlanContext<'a> {
 
     fn topic_table(&self, relation: Arc<Relation>) -> Arc<dyn TableProvider> {
         let handle = self.scope.topics.find(&relation.topic);
-        let Scope { limits, skipped, .. } = self.scope;
+        let Scope { limits, counts, .. } = self.scope;
         Arc::new(TopicTable::new(
             relation,
             handle,
             self.with_metadata,
             *limits,
-            skipped.clone(),
+            counts.clone(),
         ))
     }
 

@@ -26,8 +26,8 @@ mod scan;
 mod topic_table;
 mod view_table;
 
-pub(crate) use scan::ScanLimits;
 pub use scan::SkippedRows;
+pub(crate) use scan::{ScanCounts, ScanLimits};
 pub(crate) use topic_table::TopicTable;
 pub(crate) use view_table::{ViewReader, ViewTable};
 

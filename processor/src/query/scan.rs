@@ -11,13 +11,14 @@ use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_plan::stream::RecordBatchReceiverStream;
 use datafusion::physical_plan::streaming::PartitionStream;
 use protocol::ids::{Offset, TimestampMs};
-use protocol::records::Batch;
+use protocol::records::{Batch, Decompressor, Records};
 use storage::{Isolation, Log, VisibleReader};
 
 use crate::error::{SqlError, SqlState};
 use crate::formats::{BadRecord, RecordOrigin, SourceDecoder};
 use crate::plan::external;
 use crate::plan::graph::{ErrorPolicy, SourcePlan};
+use crate::stats::SelectStats;
 
 /// Rows of one batch of the result.
 const BATCH_ROWS: usize = 8192;
@@ -33,31 +34,38 @@ pub(crate) struct ScanLimits {
     pub(crate) decompressed_bytes: usize,
 }
 
-/// Records that were left out of results because they are bad: of one statement, and of all of them.
+/// Records that a statement left out of its result because they are bad.
 #[derive(Debug, Default, Clone)]
-pub struct SkippedRows {
-    of_statement: Arc<AtomicU64>,
-    of_engine: Arc<AtomicU64>,
-}
+pub struct SkippedRows(Arc<AtomicU64>);
 
 impl SkippedRows {
-    /// A statement's own count, which adds to that of `engine` too.
-    pub(crate) fn within(engine: &Arc<AtomicU64>) -> Self {
-        Self {
-            of_statement: Arc::default(),
-            of_engine: engine.clone(),
-        }
-    }
-
     /// What the statement left out so far.
     #[must_use]
     pub fn count(&self) -> u64 {
-        self.of_statement.load(Ordering::Relaxed)
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// What the scans of one statement count: for its own answer, and among all others.
+#[derive(Debug, Clone)]
+pub(crate) struct ScanCounts {
+    /// Of the statement.
+    pub(crate) skipped: SkippedRows,
+    of_engine: Arc<SelectStats>,
+}
+
+impl ScanCounts {
+    /// Those of a new statement.
+    pub(crate) fn new(of_engine: &Arc<SelectStats>) -> Self {
+        Self {
+            skipped: SkippedRows::default(),
+            of_engine: of_engine.clone(),
+        }
     }
 
-    fn add(&self) {
-        self.of_statement.fetch_add(1, Ordering::Relaxed);
-        self.of_engine.fetch_add(1, Ordering::Relaxed);
+    fn add_skipped(&self) {
+        self.skipped.0.fetch_add(1, Ordering::Relaxed);
+        self.of_engine.add_bad();
     }
 }
 
@@ -70,7 +78,7 @@ pub(super) struct PartitionScan {
     offsets: Range<Offset>,
     since: Option<TimestampMs>,
     limits: ScanLimits,
-    skipped: SkippedRows,
+    counts: ScanCounts,
 }
 
 impl PartitionScan {
@@ -81,7 +89,7 @@ impl PartitionScan {
         log: Arc<Log>,
         offsets: Range<Offset>,
         limits: ScanLimits,
-        skipped: SkippedRows,
+        counts: ScanCounts,
     ) -> Self {
         let fields: Vec<_> = plan.schema.fields().iter().take(width).cloned().collect();
         Self {
@@ -91,7 +99,7 @@ impl PartitionScan {
             offsets,
             since: None,
             limits,
-            skipped,
+            counts,
         }
     }
 
@@ -115,10 +123,13 @@ impl PartitionScan {
             return Ok(());
         };
         let mut reader = VisibleReader::new(self.log.clone(), from, Some(self.offsets.end), self.isolation());
+        let mut decompressor = Decompressor::new();
         let mut decoder = SourceDecoder::new(&self.plan)?;
         while let Some(batches) = reader.next_batches(self.limits.read_bytes).map_err(read_error)? {
             for batch in &batches {
-                self.decode(batch, from, &mut decoder)?;
+                let decoded = self.decode(batch, from, &mut decompressor, &mut decoder);
+                self.counts.of_engine.add_batches(1, decompressor.take_count());
+                decoded?;
                 if BATCH_ROWS <= decoder.len() && !send(self.take(&mut decoder)?) {
                     return Ok(());
                 }
@@ -142,13 +153,19 @@ impl PartitionScan {
         Ok(found.map(|offset| offset.max(self.offsets.start)))
     }
 
-    fn decode(&self, batch: &Batch, from: Offset, decoder: &mut SourceDecoder) -> PlanResult<()> {
+    fn decode(
+        &self,
+        batch: &Batch,
+        from: Offset,
+        decompressor: &mut Decompressor,
+        decoder: &mut SourceDecoder,
+    ) -> PlanResult<()> {
         let partition = self.log.topic_partition().partition;
         let origin = RecordOrigin {
             partition,
             batch_max_timestamp: batch.header.max_timestamp,
         };
-        let records = match batch.records(self.limits.decompressed_bytes) {
+        let records = match Records::open(batch, self.limits.decompressed_bytes, decompressor) {
             Ok(records) => records,
             Err(error) => return self.bad(batch.header.base_offset, &BadRecord::new(error.to_string())),
         };
@@ -180,7 +197,7 @@ impl PartitionScan {
     /// A bad record ends the query where the source says FAIL, and is left out and counted otherwise.
     fn bad(&self, offset: Offset, reason: &BadRecord) -> PlanResult<()> {
         if self.plan.on_error != ErrorPolicy::Fail {
-            self.skipped.add();
+            self.counts.add_skipped();
             return Ok(());
         }
         Err(external(

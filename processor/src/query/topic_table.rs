@@ -15,7 +15,7 @@ use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
 use storage::Isolation;
 
 use super::pruning::Pruning;
-use super::scan::{PartitionScan, ScanLimits, SkippedRows};
+use super::scan::{PartitionScan, ScanCounts, ScanLimits};
 use crate::catalog::Relation;
 use crate::error::SqlError;
 use crate::plan::external;
@@ -28,7 +28,7 @@ pub(crate) struct TopicTable {
     topic: Option<TopicHandle>,
     schema: SchemaRef,
     limits: ScanLimits,
-    skipped: SkippedRows,
+    counts: ScanCounts,
 }
 
 impl std::fmt::Debug for TopicHandle {
@@ -47,7 +47,7 @@ impl TopicTable {
         topic: Option<TopicHandle>,
         with_metadata: bool,
         limits: ScanLimits,
-        skipped: SkippedRows,
+        counts: ScanCounts,
     ) -> Self {
         let schema = relation.schema(with_metadata);
         Self {
@@ -55,7 +55,7 @@ impl TopicTable {
             topic,
             schema,
             limits,
-            skipped,
+            counts,
         }
     }
 
@@ -87,8 +87,8 @@ impl TopicTable {
             let from = pruning.first_offset().max(marks.log_start);
             let until = pruning.end_offset().min(isolation.bound(&marks));
             if from < until {
-                let (plan, skipped) = (plan.clone(), self.skipped.clone());
-                let scan = PartitionScan::new(plan, wanted.len(), log.clone(), from..until, self.limits, skipped)
+                let (plan, counts) = (plan.clone(), self.counts.clone());
+                let scan = PartitionScan::new(plan, wanted.len(), log.clone(), from..until, self.limits, counts)
                     .since(pruning.first_timestamp());
                 scans.push(Arc::new(scan));
             }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use protocol::ids::{PartitionId, TimestampMs, TopicId, TopicPartition};
-use protocol::records::{BatchBuilder, BatchStamp, Codec};
+use protocol::records::{Batch, BatchBuilder, BatchStamp, Codec};
 use storage::{AppendOrigin, DiskFs, Isolation, LogConfig, LogManager, MonotonicClock, StorageConfig, VisibleReader};
 use tempfile::TempDir;
 use uuid::Uuid;
@@ -84,6 +84,11 @@ impl World {
         for value in values {
             batch.append(timestamp, None, Some(value.as_bytes()), &[]);
         }
+        self.append(topic, partition, &batch.finish(BatchStamp::NONE));
+    }
+
+    /// Appends a batch as it is.
+    pub(crate) fn append(&self, topic: &str, partition: PartitionId, batch: &Batch) {
         self.topics.append(topic, partition, batch, self.clock.now_ms());
     }
 
@@ -190,11 +195,10 @@ impl TestTopics {
         Ok(handle)
     }
 
-    fn append(&self, topic: &str, partition: PartitionId, batch: BatchBuilder, now: TimestampMs) -> i64 {
+    fn append(&self, topic: &str, partition: PartitionId, batch: &Batch, now: TimestampMs) -> i64 {
         let handle = self.find(topic).expect("the topic");
         let log = &handle.partitions[usize::try_from(partition).expect("not negative")];
-        let batch = batch.finish(BatchStamp::NONE);
-        log.append(&batch, AppendOrigin::Coordinator, now)
+        log.append(batch, AppendOrigin::Coordinator, now)
             .expect("appended")
             .last_offset
             + 1
@@ -256,9 +260,8 @@ impl EpochWriter for PlainWriter {
         let mut ends = BTreeMap::new();
         for write in epoch.writes {
             let TopicPartition { topic, partition } = &write.partition;
-            let end = self
-                .topics
-                .append(topic, *partition, write.records, self.clock.now_ms());
+            let batch = write.records.finish(BatchStamp::NONE);
+            let end = self.topics.append(topic, *partition, &batch, self.clock.now_ms());
             ends.insert(write.partition.clone(), end);
         }
         Ok(EpochReceipt {

@@ -12,6 +12,7 @@ use crate::sql::{Parameter, SessionSettings, stream_error};
 use crate::testing::World;
 
 mod catalog;
+mod decompression;
 mod docs;
 mod equivalence;
 mod explain;

@@ -10,7 +10,7 @@ use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::TimestampMicrosecondType;
 use datafusion::physical_expr::PhysicalExpr;
 use protocol::ids::{LeaderEpoch, NO_LEADER_EPOCH, Offset, PartitionId, TopicId, TopicPartition};
-use protocol::records::{Batch, Records};
+use protocol::records::{Batch, Decompressor, Records};
 use storage::{Isolation, Log, Marks, Pin, ReadError, VisibleReader};
 use tokio::sync::watch;
 
@@ -48,6 +48,7 @@ struct ChunkTime {
 /// A query's source topic.
 pub(super) struct Source {
     plan: SourcePlan,
+    decompressor: Decompressor,
     decoder: SourceDecoder,
     topic_id: TopicId,
     pins: Arc<SourcePins>,
@@ -100,6 +101,7 @@ impl Source {
         now: Now,
     ) -> Result<Self, RunError> {
         let mut source = Self {
+            decompressor: Decompressor::new(),
             decoder: SourceDecoder::new(plan).map_err(OperatorError::Arrow)?,
             topic_id: topic.id,
             pins: Arc::clone(pins),
@@ -308,6 +310,7 @@ impl Source {
                 offset: last.header.last_offset().min(next - 1),
             };
         }
+        stats.add_batches(batches.len() as u64, self.decompressor.take_count());
         stats.add_read(chunk.offsets.len() as u64 + unmade(&chunk.bad));
         stats.add_rows_in(chunk.offsets.len() as u64);
         Ok(Some(chunk))
@@ -322,7 +325,7 @@ impl Source {
                 partition: self.partitions[index].name.partition,
                 batch_max_timestamp: batch.header.max_timestamp,
             };
-            let records = match batch.records(self.limits.batch_bytes_max) {
+            let records = match Records::open(batch, self.limits.batch_bytes_max, &mut self.decompressor) {
                 Ok(records) => records,
                 Err(error) => {
                     bad.push(BadRecord::new(batch.header.base_offset, error.to_string()));

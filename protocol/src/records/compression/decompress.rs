@@ -60,13 +60,20 @@ pub fn decompress_into(codec: Codec, input: &[u8], cap: usize, output: &mut Vec<
 pub struct Decompressor {
     /// Some 150 KiB, and several times the cost of a small batch to set up.
     zstd: Option<DCtx<'static>>,
+    count: u64,
 }
 
 impl Decompressor {
     /// Sets nothing up before it is needed.
     #[must_use]
     pub const fn new() -> Self {
-        Self { zstd: None }
+        Self { zstd: None, count: 0 }
+    }
+
+    /// How many compressed inputs it was given since this was last asked, those that it refused included: the work that
+    /// readers answer for.
+    pub const fn take_count(&mut self) -> u64 {
+        std::mem::replace(&mut self.count, 0)
     }
 
     /// Decompresses `input` to at most `cap` bytes into a buffer; what it held before is dropped. Uncompressed input is
@@ -82,6 +89,7 @@ impl Decompressor {
         output: &mut Vec<u8>,
     ) -> Result<(), DecompressError> {
         output.clear();
+        self.count += u64::from(codec != Codec::None);
         match codec {
             Codec::None => {
                 output.extend_from_slice(input);
@@ -141,6 +149,7 @@ impl fmt::Debug for Decompressor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Decompressor")
             .field("zstd", &self.zstd.is_some())
+            .field("count", &self.count)
             .finish()
     }
 }

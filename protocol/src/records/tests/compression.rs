@@ -109,6 +109,8 @@ fn one_decompressor_serves_batch_after_batch_and_after_errors() {
         .decompress_into(Codec::Zstd, &twice, LIMIT, &mut plain)
         .unwrap();
     assert_eq!(plain.len(), 2 * (fixture("kafka-4.3-none.batch").len() - HEADER_LEN));
+    let given = 3 * 4 * (Codec::ALL.len() as u64 - 1) + 1;
+    assert_eq!([decompressor.take_count(), decompressor.take_count()], [given, 0]);
 }
 
 #[test]
