@@ -1,5 +1,6 @@
 //! Bad records: after the source's policy they are left out, mended, kept elsewhere, or stop the query; always counted.
 
+use arrow::ipc::reader::StreamReader;
 use serde_json::{Value, json};
 use tests::batch::Record;
 use tests::paths;
@@ -120,6 +121,28 @@ fn a_select_says_what_it_left_out_in_its_own_answer_only() {
     assert_eq!(String::from_utf8_lossy(&output.stdout), "id,n\n1,10\n2,20\n3,\n");
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.contains("4 bad records left out"), "{said}");
+}
+
+/// Where there is room for columns and rows alone, the metric is what tells.
+#[test]
+fn forms_of_rows_alone_leave_the_count_to_the_metric() {
+    let mut bed = Bed::start();
+    let topic = bed.topic("rows", 1);
+    source(&bed, &topic, "");
+    bed.send_records(&topic, 0, records());
+    let metric = || bed.http.metric("tidemill_select_bad_rows_total");
+    let columns = r#"[{"name":"id","type":"BIGINT"},{"name":"n","type":"INT"}]"#;
+    let ndjson = ask(&bed.broker, "application/x-ndjson", SELECT).text();
+    assert_eq!(ndjson, format!("{columns}\n[1,10]\n[2,20]\n[3,null]\n"));
+    assert_eq!(metric(), 4.0);
+    let csv = ask(&bed.broker, "text/csv", SELECT).text();
+    assert_eq!(csv, "id,n\n1,10\n2,20\n3,\n");
+    assert_eq!(metric(), 8.0);
+    let arrow = ask(&bed.broker, "application/vnd.apache.arrow.stream", SELECT);
+    let reader = StreamReader::try_new(arrow.body.as_slice(), None).expect("an Arrow stream");
+    assert!(reader.schema().metadata().is_empty());
+    let rows: usize = reader.map(|batch| batch.expect("a whole batch").num_rows()).sum();
+    assert_eq!((rows, metric()), (3, 12.0));
 }
 
 #[test]
