@@ -9,7 +9,7 @@ pub mod config;
 mod coordinator_topic;
 pub mod env;
 #[cfg(test)]
-#[path = "../../tests/src/faulty_fs.rs"]
+#[path = "../../tests/src/faulty_fs/mod.rs"]
 #[expect(
     dead_code,
     unreachable_pub,

@@ -60,7 +60,7 @@ mod testing;
 #[cfg(test)]
 extern crate self as storage;
 #[cfg(test)]
-#[path = "../../tests/src/faulty_fs.rs"]
+#[path = "../../tests/src/faulty_fs/mod.rs"]
 #[expect(
     dead_code,
     unreachable_pub,
