@@ -7,6 +7,7 @@
 mod clients;
 mod dump;
 mod flights;
+mod held;
 mod librdkafka;
 mod program;
 

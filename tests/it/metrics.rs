@@ -498,10 +498,7 @@ fn the_images_build_step_makes_a_binary_that_runs() {
     let output = Command::new(paths::repository().join("docker/build-binary.sh"))
         .arg(out.path())
         .env("TIDEMILL_IMAGE_PROFILE", "dev")
-        .env(
-            "CARGO_TARGET_DIR",
-            paths::left_behind_dir().parent().expect("the target folder"),
-        )
+        .env("CARGO_TARGET_DIR", paths::target_dir())
         .output()
         .expect("the script can be run");
     assert_succeeded("docker/build-binary.sh", &output);

@@ -17,6 +17,7 @@ pub mod broker;
 pub mod client;
 pub mod faulty_fs;
 pub mod http;
+pub mod pages;
 pub mod paths;
 pub mod report;
 pub mod requests;

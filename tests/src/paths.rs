@@ -61,7 +61,11 @@ pub fn left_behind_dir() -> PathBuf {
 }
 
 /// Cargo's target directory.
-fn target_dir() -> PathBuf {
+///
+/// # Panics
+/// When cargo did not build the test.
+#[must_use]
+pub fn target_dir() -> PathBuf {
     profile_dir()
         .parent()
         .expect("a profile folder lies in the target directory")

@@ -1,58 +1,15 @@
 //! Every command that README.md and docs/operations.md tell people to type is typed here, in the order of the page, in an
-//! empty folder, with the page's addresses replaced by free ones.
+//! empty folder, with the page's addresses replaced by free ones. So is the cheap one of the benchmarks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use tests::pages::{self, blocks, code_spans, is_not_typed};
 use tests::paths;
 
-/// Commands that are not run, and why. A command that is no longer on a page has to leave this list.
-const NOT_RUN: [(&str, &str); 2] = [
-    (
-        "make demo",
-        "it builds first; `tidemill demo` itself is tested beside this file",
-    ),
-    ("make test", "it is what runs these tests"),
-];
-
-/// A fenced block of a page: its language and its lines.
-struct Block {
-    language: String,
-    text: String,
-}
-
-fn blocks(page: &str) -> Vec<Block> {
-    let text = std::fs::read_to_string(paths::repository().join(page)).expect("the page is in the repository");
-    let (mut blocks, mut open): (Vec<Block>, Option<Block>) = (Vec::new(), None);
-    for line in text.lines() {
-        match (&mut open, line.trim_start().strip_prefix("```")) {
-            (None, Some(language)) => {
-                open = Some(Block {
-                    language: language.to_owned(),
-                    text: String::new(),
-                })
-            }
-            (Some(_), Some(_)) => blocks.extend(open.take()),
-            (Some(block), None) => block.text += &format!("{line}\n"),
-            (None, None) => {}
-        }
-    }
-    assert!(open.is_none(), "{page}: a block does not end");
-    blocks
-}
-
-/// Commands of a block: lines without comments, with continued lines joined.
-fn commands(block: &Block) -> Vec<String> {
-    let joined = block.text.replace("\\\n", " ");
-    let without_comment = |line: &str| line.split(" #").next().unwrap_or_default().trim().to_owned();
-    joined
-        .lines()
-        .map(without_comment)
-        .filter(|line| !line.is_empty() && !line.starts_with('#'))
-        .collect()
-}
+use super::{stderr, stdout, tidemill};
 
 /// A folder, a PATH with the binary under test on it, and at most one server.
 struct Terminal {
@@ -166,11 +123,12 @@ fn exported(variables: &str) -> String {
 
 fn run_page(page: &str, terminal: &mut Terminal) {
     let (mut run, mut left_out) = (0, Vec::new());
-    for block in blocks(page) {
+    let text = std::fs::read_to_string(paths::repository().join(page)).expect("the page is in the repository");
+    for block in blocks(&text) {
         match block.language.as_str() {
             "sh" => {
-                for command in commands(&block) {
-                    if NOT_RUN.iter().any(|(known, _)| *known == command) {
+                for command in block.commands() {
+                    if is_not_typed(&command) {
                         left_out.push(command);
                         continue;
                     }
@@ -196,17 +154,6 @@ fn the_readme_is_true() {
     let mut terminal = Terminal::new();
     run_page("README.md", &mut terminal);
     terminal.run("tidemill sql -o csv -c 'SHOW QUERIES'");
-    let all: Vec<String> = blocks("README.md")
-        .iter()
-        .filter(|block| block.language == "sh")
-        .flat_map(commands)
-        .collect();
-    for (command, reason) in NOT_RUN {
-        assert!(
-            all.iter().any(|known| known == command),
-            "{command} ({reason}) is no longer on the page"
-        );
-    }
 }
 
 #[test]
@@ -215,4 +162,54 @@ fn the_operations_page_is_true() {
     // The page shows starting before it shows where the file comes from.
     terminal.run("tidemill config default > tidemill.toml");
     run_page("docs/operations.md", &mut terminal);
+}
+
+/// What a page says of `tidemill` in passing: the sub-commands are there.
+#[test]
+fn sub_commands_named_in_documents_exist() {
+    let mut named = BTreeSet::new();
+    for page in pages::all() {
+        for arguments in code_spans(&page.text).filter_map(|span| span.strip_prefix("tidemill ")) {
+            let is_name = |word: &&str| word.bytes().all(|byte| byte.is_ascii_lowercase());
+            let words: Vec<String> = arguments
+                .split_whitespace()
+                .take_while(is_name)
+                .map(str::to_owned)
+                .collect();
+            named.insert(words);
+        }
+    }
+    assert!(named.len() > 3, "the pages were read: {named:?}");
+    for words in named {
+        let arguments: Vec<&str> = words.iter().map(String::as_str).chain(["--help"]).collect();
+        let output = tidemill(&arguments).output().expect("the binary can be run");
+        assert!(output.status.success(), "tidemill {arguments:?}: {}", stderr(&output));
+    }
+}
+
+/// What benches/README.md says of the streaming benchmark, with few events and the binaries of this build.
+#[test]
+fn the_streaming_benchmark_runs() {
+    let (repository, target) = (paths::repository(), paths::target_dir());
+    let built = Command::new("cargo")
+        .args(["build", "--workspace", "--bin", "bids"])
+        .current_dir(&repository)
+        .env("CARGO_TARGET_DIR", &target)
+        .output()
+        .expect("cargo runs");
+    assert!(built.status.success(), "{}", stderr(&built));
+    let optimised = tempfile::tempdir().expect("a folder");
+    let folder = optimised.path().join("bench");
+    std::fs::create_dir(&folder).expect("a folder");
+    std::os::unix::fs::symlink(target.join("debug/bids"), folder.join("bids")).expect("a link");
+    let run = Command::new("benches/stream.sh")
+        .arg("2000")
+        .current_dir(&repository)
+        .env("CARGO_TARGET_DIR", optimised.path())
+        .env("TIDEMILL_BIN", paths::tidemill_binary())
+        .output()
+        .expect("the script can be run");
+    assert!(run.status.success(), "{}", stderr(&run));
+    // A title, a rule, and what was measured of three queries.
+    assert_eq!(stdout(&run).lines().filter(|line| line.starts_with("| ")).count(), 4);
 }
