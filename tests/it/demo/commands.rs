@@ -6,7 +6,6 @@ use std::process::{Output, Stdio};
 use serde_json::{Value, json};
 use tests::broker::TestBroker;
 use tests::stream::Bed;
-use tests::wait;
 
 use super::{stderr, stdout, tidemill};
 
@@ -346,11 +345,20 @@ fn bench_measures_this_server() {
 }
 
 #[test]
-fn an_interactive_shell_reads_from_a_pipe_too() {
+fn what_is_piped_in_is_a_script() {
     let broker = TestBroker::start();
-    let output = run_with(&broker, &["sql", "-o", "csv"], "SELECT 1 AS one;\nSELECT\n 2 AS two;\n");
-    assert_eq!(output.status.code(), Some(DONE), "{}", stderr(&output));
-    wait::until("both results", || {
-        stdout(&output).contains("one\n1\n") && stdout(&output).contains("two\n2\n")
-    });
+    let piped = |text: &str| run_with(&broker, &["sql", "-o", "csv"], text);
+    // The last statement ends with its text.
+    let both = piped("SELECT 1 AS one;\nSELECT\n 2 AS two\n");
+    assert_eq!(
+        (both.status.code(), stdout(&both).as_str()),
+        (Some(DONE), "one\n1\ntwo\n2\n"),
+        "{}",
+        stderr(&both)
+    );
+    let stopped = piped("SELECT * FROM missing; SELECT 1 AS one;\n");
+    assert_eq!(
+        (stopped.status.code(), stdout(&stopped).as_str()),
+        (Some(NOT_FOUND), "")
+    );
 }

@@ -1,10 +1,11 @@
-//! `tidemill sql`: statements over HTTP, from the command line, a file, or a prompt.
+//! `tidemill sql`: statements over HTTP, from the command line, a file, a pipe, or a prompt.
 
 pub(super) mod client;
 mod render;
 mod shell;
 
-use std::path::PathBuf;
+use std::io::{IsTerminal, stdin};
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use processor::sql::split;
@@ -36,7 +37,8 @@ pub(crate) fn run(args: SqlArgs) -> Result<(), CliError> {
     let text = match (&args.command, &args.file) {
         (Some(command), _) => command.clone(),
         (None, Some(path)) => read(path)?,
-        (None, None) => return shell::run(&client, args.output),
+        (None, None) if stdin().is_terminal() => return shell::run(&client, args.output),
+        (None, None) => read(Path::new("-"))?,
     };
     for statement in split(&text).map_err(|error| CliError::failed(error.to_string()))? {
         execute(&client, &statement, args.output)?;
@@ -44,9 +46,9 @@ pub(crate) fn run(args: SqlArgs) -> Result<(), CliError> {
     Ok(())
 }
 
-fn read(path: &PathBuf) -> Result<String, CliError> {
+fn read(path: &Path) -> Result<String, CliError> {
     if path.as_os_str() == "-" {
-        return Ok(std::io::read_to_string(std::io::stdin())?);
+        return Ok(std::io::read_to_string(stdin())?);
     }
     std::fs::read_to_string(path).map_err(|error| CliError::not_found(format!("{}: {error}", path.display())))
 }
