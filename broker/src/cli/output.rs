@@ -31,7 +31,12 @@ pub(crate) fn print_table(format: Format, header: &[&str], rows: &[Vec<String>])
 
 /// Writes to stdout; a reader that went away (`| head`) is no failure.
 pub(crate) fn print(text: &str) {
-    let _ = io::stdout().lock().write_all(text.as_bytes());
+    print_if_read(text);
+}
+
+/// Writes to stdout and tells whether somebody may still read there, for what would go on for ever.
+pub(crate) fn print_if_read(text: &str) -> bool {
+    io::stdout().lock().write_all(text.as_bytes()).is_ok()
 }
 
 /// Writes a message to stderr.

@@ -1,13 +1,13 @@
 //! Sub-commands against a running server: what they print, and the exit codes that scripts rely on.
 
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::process::{Output, Stdio};
 
 use serde_json::{Value, json};
 use tests::broker::TestBroker;
 use tests::stream::Bed;
 
-use super::{stderr, stdout, tidemill};
+use super::{ended, stderr, stdout, tidemill};
 
 const DONE: i32 = 0;
 const FAILED: i32 = 1;
@@ -361,4 +361,24 @@ fn what_is_piped_in_is_a_script() {
         (stopped.status.code(), stdout(&stopped).as_str()),
         (Some(NOT_FOUND), "")
     );
+}
+
+#[test]
+fn consume_ends_when_nobody_reads_any_more() {
+    let broker = TestBroker::start();
+    let produce = || run_with(&broker, &["topic", "produce", "piped"], "line\n");
+    expect(&broker, DONE, &["topic", "create", "piped"]);
+    assert_eq!(produce().status.code(), Some(DONE));
+    let mut command = tidemill(&["topic", "consume", "piped"]);
+    command.env("TIDEMILL_BROKERS", broker.kafka_address());
+    let mut consumer = command.stdout(Stdio::piped()).spawn().expect("the binary can be run");
+    let mut line = String::new();
+    BufReader::new(consumer.stdout.take().expect("a pipe"))
+        .read_line(&mut line)
+        .expect("it prints");
+    assert_eq!(line, "line\n");
+    // Its next line meets a pipe without a reader.
+    assert_eq!(produce().status.code(), Some(DONE));
+    let (output, _) = ended(consumer);
+    assert_eq!(output.status.code(), Some(DONE));
 }

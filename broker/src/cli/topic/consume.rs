@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::cli::error::CliError;
 use crate::cli::kafka::{KafkaArgs, partitions};
-use crate::cli::output::print;
+use crate::cli::output::print_if_read;
 
 #[derive(Debug, Args)]
 pub(super) struct ConsumeArgs {
@@ -40,7 +40,7 @@ pub(super) struct ConsumeArgs {
     read_uncommitted: bool,
 }
 
-/// Prints until told to stop.
+/// Prints until told to stop, or until nobody reads.
 pub(super) fn run(kafka: &KafkaArgs, args: &ConsumeArgs) -> Result<(), CliError> {
     let consumer = consumer(kafka, args)?;
     let mut open_partitions = assign(&consumer, args)?;
@@ -49,11 +49,14 @@ pub(super) fn run(kafka: &KafkaArgs, args: &ConsumeArgs) -> Result<(), CliError>
         match consumer.poll(Duration::from_millis(500)) {
             None => {}
             Some(Ok(message)) => {
-                print(&if args.json {
+                let line = if args.json {
                     json_line(&message)
                 } else {
                     plain_line(&message, args.key)
-                });
+                };
+                if !print_if_read(&line) {
+                    return Ok(());
+                }
                 left -= 1;
             }
             Some(Err(KafkaError::PartitionEOF(_))) if args.exit_at_end => open_partitions -= 1,
