@@ -6,6 +6,8 @@ use std::fs;
 
 use tests::paths;
 
+use crate::files::{TextFile, rust_files};
+
 /// Every allowed edge between our own crates, as (from, to).
 const EDGES: &[(&str, &str)] = &[
     ("storage", "protocol"),
@@ -18,9 +20,6 @@ const EDGES: &[(&str, &str)] = &[
     ("broker", "processor"),
     ("tests", "protocol"),
     ("tests", "storage"),
-    ("benches", "protocol"),
-    ("benches", "storage"),
-    ("benches", "processor"),
 ];
 
 /// Crates with the folder that each lies in.
@@ -104,7 +103,12 @@ fn crates_depend_downwards_only() {
     for (from, to) in &found {
         assert!(EDGES.contains(&(*from, to.as_str())), "{from} must not depend on {to}");
     }
-    assert!(found.len() >= 8, "the manifests were read: {found:?}");
+    for (from, to) in EDGES {
+        assert!(
+            found.contains(&(*from, (*to).to_owned())),
+            "{from} does not depend on {to}: take it off the list"
+        );
+    }
 }
 
 #[test]
@@ -129,6 +133,46 @@ fn every_crate_is_listed() {
         assert!(members.contains(&format!("\"{folder}\"")), "{folder} in {members}");
     }
     assert_eq!(members.matches('"').count() / 2, CRATES.len(), "{members}");
+}
+
+/// What a crate depends on, its sources name.
+#[test]
+fn dependencies_are_used() {
+    let files = rust_files();
+    let mut unused = Vec::new();
+    for (name, folder) in CRATES {
+        let is_inside = |path: &str, folder: &str| path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'));
+        // A crate may lie in another one's folder.
+        let inner: Vec<&str> = CRATES
+            .iter()
+            .map(|(_, other)| *other)
+            .filter(|other| is_inside(other, folder))
+            .collect();
+        let sources: Vec<&TextFile> = files
+            .iter()
+            .filter(|file| is_inside(&file.path, folder) && !inner.iter().any(|inner| is_inside(&file.path, inner)))
+            .collect();
+        for dependency in dependencies(folder, &["dependencies", "dev-dependencies", "build-dependencies"]) {
+            let path = format!("{}::", dependency.replace('-', "_"));
+            if !sources.iter().any(|file| file.text.contains(&path)) {
+                unused.push(format!("{name}: {dependency}"));
+            }
+        }
+    }
+    assert!(unused.is_empty(), "no source names these:\n{}", unused.join("\n"));
+}
+
+/// What the workspace offers, a member takes.
+#[test]
+fn dependencies_of_the_workspace_are_taken() {
+    let kinds = ["dependencies", "dev-dependencies", "build-dependencies"];
+    let taken: BTreeSet<String> = CRATES
+        .iter()
+        .flat_map(|(_, folder)| dependencies(folder, &kinds))
+        .collect();
+    let offered = dependencies(".", &["workspace.dependencies"]);
+    let left: Vec<&String> = offered.difference(&taken).collect();
+    assert!(left.is_empty() && 20 < offered.len(), "nobody takes {left:?}");
 }
 
 /// Versions and features stand in one place.

@@ -39,8 +39,6 @@ pub struct BrokerDefaults {
     pub retention_check_interval: Duration,
     /// `producer.id.expiration.ms`.
     pub producer_id_expiration: Duration,
-    /// `transaction.max.timeout.ms`.
-    pub transaction_max_timeout: Duration,
 }
 
 impl BrokerDefaults {
@@ -63,7 +61,6 @@ impl BrokerDefaults {
             offset_metadata_max_bytes: keys.number("offset.metadata.max.bytes"),
             retention_check_interval: keys.milliseconds("log.retention.check.interval.ms"),
             producer_id_expiration: keys.milliseconds("producer.id.expiration.ms"),
-            transaction_max_timeout: keys.milliseconds("transaction.max.timeout.ms"),
         }
     }
 }
