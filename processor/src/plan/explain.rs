@@ -5,7 +5,10 @@ use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
+use datafusion::common::ScalarValue;
+use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::expressions::{Literal, lit};
 use datafusion::physical_expr_common::physical_expr::fmt_sql;
 
 use super::graph::{
@@ -232,7 +235,36 @@ fn duration(duration: Duration) -> String {
 }
 
 fn sql(expr: &Arc<dyn PhysicalExpr>) -> String {
-    star(&fmt_sql(expr.as_ref()).to_string())
+    let readable = Arc::clone(expr).transform(|node| {
+        Ok(match interval(&node) {
+            Some(text) => Transformed::yes(lit(text)),
+            None => Transformed::no(node),
+        })
+    });
+    let readable = readable.map_or_else(|_| Arc::clone(expr), |transformed| transformed.data);
+    star(&fmt_sql(readable.as_ref()).to_string())
+}
+
+/// DataFusion shows an interval as the structure that holds it; here it is written as it would be typed.
+fn interval(expr: &Arc<dyn PhysicalExpr>) -> Option<String> {
+    let ScalarValue::IntervalMonthDayNano(Some(interval)) = expr.downcast_ref::<Literal>()?.value() else {
+        return None;
+    };
+    let seconds = interval.nanoseconds as f64 / 1e9;
+    let parts = [
+        (interval.months != 0).then(|| format!("{} months", interval.months)),
+        (interval.days != 0).then(|| format!("{} days", interval.days)),
+        (interval.nanoseconds != 0).then(|| format!("{seconds} seconds")),
+    ];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    Some(format!(
+        "INTERVAL '{}'",
+        if parts.is_empty() {
+            "0 seconds".to_owned()
+        } else {
+            parts.join(" ")
+        }
+    ))
 }
 
 /// DataFusion counts rows by counting a constant.

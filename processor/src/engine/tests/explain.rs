@@ -106,7 +106,7 @@ async fn verbose_tells_state_and_options() {
         "state: one row per key",
         "state: one entry per window and key, freed when the window closes",
         "late rows: to topic \"late\"",
-        "watermark: ts - IntervalMonthDayNano { months: 0, days: 0, nanoseconds: 5000000000 }",
+        "watermark: ts - INTERVAL '5 seconds'",
         "stop: 0:3,1:2",
         "on error: SKIP",
         "parallelism: 1",
