@@ -334,11 +334,7 @@ impl<'a> Options<'a> {
                 continue;
             }
             let error = SqlError::invalid_value(format!("a {what} has no option \"{}\"", option.name));
-            let hint = match nearest(&option.name, known.iter().copied()) {
-                Some(near) => format!("did you mean \"{near}\"?"),
-                None => format!("known are {}", known.join(", ")),
-            };
-            return Err(error.with_hint(hint).or_at(option.position));
+            return Err(error.with_hint(hint(&option.name, known)).or_at(option.position));
         }
         Ok(Self { given })
     }
@@ -442,10 +438,16 @@ fn column_names(text: &str) -> Vec<String> {
 
 /// The error for a setting that does not exist.
 pub(super) fn unknown_setting(name: &str, known: &[&str]) -> SqlError {
-    let error = SqlError::new(SqlState::UNDEFINED_OBJECT, format!("there is no setting \"{name}\""));
+    SqlError::new(SqlState::UNDEFINED_OBJECT, format!("there is no setting \"{name}\"")).with_hint(hint(name, known))
+}
+
+/// The known name that was meant, or all of them.
+fn hint(name: &str, known: &[&str]) -> String {
+    // It has a refusal of its own, and is no advice.
+    let known: Vec<&str> = known.iter().copied().filter(|known| *known != "state_ttl").collect();
     match nearest(name, known.iter().copied()) {
-        Some(near) => error.with_hint(format!("did you mean \"{near}\"?")),
-        None => error.with_hint(format!("known are {}", known.join(", "))),
+        Some(near) => format!("did you mean \"{near}\"?"),
+        None => format!("known are {}", known.join(", ")),
     }
 }
 
