@@ -70,7 +70,7 @@ impl Engine {
                 ));
             }
             OutputTarget::Topic { topic } => {
-                self.refuse_internal(topic)?;
+                self.refuse_target(draft, topic)?;
                 specs.extend(self.missing(topic, draft.options.partitions));
             }
             OutputTarget::Blackhole => {}
@@ -81,7 +81,7 @@ impl Engine {
         };
         for topic in plan.late_topic.iter().chain(dead_letters) {
             topic_name(topic)?;
-            self.refuse_internal(topic)?;
+            self.refuse_target(draft, topic)?;
             specs.extend(self.missing(topic, None));
         }
         Ok(specs)
@@ -108,7 +108,16 @@ impl Engine {
         Some((spec, false))
     }
 
-    fn refuse_internal(&self, topic: &str) -> Result<(), SqlError> {
+    /// Topics that this query may not write: its own source, which it would read again and again, those of
+    /// materialized views, and internal ones.
+    fn refuse_target(&self, draft: &Draft, topic: &str) -> Result<(), SqlError> {
+        if *topic == *draft.planned.relation.topic {
+            return Err(SqlError::new(
+                SqlState::INVALID_DEFINITION,
+                format!("the query reads topic \"{topic}\", and would read again what it writes there"),
+            )
+            .with_hint("write to another topic"));
+        }
         let owner = self
             .catalog()
             .running()

@@ -141,6 +141,17 @@ async fn sources_and_sinks() {
         .await;
     for (sql, code, part) in [
         ("CREATE SOURCE s WITH (topic = 'website_clicks')", "42P16", "no columns"),
+        (
+            "CREATE SINK s AS SELECT url FROM clicks WITH (connector = 'topic', topic = 'website_clicks')",
+            "42P16",
+            "read again",
+        ),
+        (
+            "CREATE SINK s AS SELECT url, count(*) FROM TUMBLE(clicks, ts, INTERVAL '1 minute') \
+             GROUP BY window_start, window_end, url LATE TO 'website_clicks' WITH (connector = 'blackhole')",
+            "42P16",
+            "read again",
+        ),
         ("CREATE SOURCE s (a INT, a INT)", "42701", "twice"),
         ("CREATE SOURCE s (_offset INT)", "42701", "metadata"),
         ("CREATE SOURCE s (a UUID)", "0A000", "UUID"),
