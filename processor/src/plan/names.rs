@@ -5,9 +5,10 @@ use std::collections::HashSet;
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, ExcludeSelectItem, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident,
-    ObjectName, ObjectNamePart, OrderBy, OrderByKind, Query, Select, SelectItem, SelectItemQualifiedWildcardKind,
-    SetExpr, TableAlias, TableFactor, Value, ValueWithSpan, VisitMut, VisitorMut, WildcardAdditionalOptions,
+    BinaryOperator, DataType, ExcludeSelectItem, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments,
+    Ident, ObjectName, ObjectNamePart, OrderBy, OrderByKind, Query, Select, SelectItem,
+    SelectItemQualifiedWildcardKind, SetExpr, TableAlias, TableFactor, Value, ValueWithSpan, VisitMut, VisitorMut,
+    WildcardAdditionalOptions,
 };
 
 use crate::catalog::{Body, Catalog, METADATA_COLUMNS, is_metadata};
@@ -343,9 +344,7 @@ fn column_name(expr: &Expr) -> Option<String> {
         Expr::Identifier(ident) => Some(normalize(ident)),
         Expr::CompoundIdentifier(parts) => parts.last().map(normalize),
         Expr::Function(function) => function.name.0.last().and_then(|part| part.as_ident()).map(normalize),
-        Expr::Cast { expr, data_type, .. } => {
-            column_name(expr).or_else(|| Some(data_type.to_string().to_lowercase().split('(').next()?.to_owned()))
-        }
+        Expr::Cast { expr, data_type, .. } => column_name(expr).or_else(|| Some(type_column(data_type))),
         Expr::Nested(inner) | Expr::AtTimeZone { timestamp: inner, .. } | Expr::Collate { expr: inner, .. } => {
             column_name(inner)
         }
@@ -366,9 +365,28 @@ fn column_name(expr: &Expr) -> Option<String> {
         Expr::Overlay { .. } => Some("overlay".to_owned()),
         Expr::Array(_) => Some("array".to_owned()),
         Expr::Interval(_) => Some("interval".to_owned()),
-        Expr::TypedString(typed) => Some(typed.data_type.to_string().to_lowercase()),
+        Expr::TypedString(typed) => Some(type_column(&typed.data_type)),
         _ => None,
     }
+}
+
+/// A column that is named by its type alone has PostgreSQL's own name of the type, however the type was spelled.
+fn type_column(data_type: &DataType) -> String {
+    let spelled = data_type.to_string().to_lowercase();
+    let name = match spelled.split('(').next().unwrap_or_default().trim_end() {
+        "smallint" => "int2",
+        "int" | "integer" => "int4",
+        "bigint" => "int8",
+        "real" => "float4",
+        "double precision" | "double" | "float" => "float8",
+        "boolean" => "bool",
+        "decimal" => "numeric",
+        "character varying" => "varchar",
+        "timestamp without time zone" => "timestamp",
+        "timestamp with time zone" => "timestamptz",
+        other => other,
+    };
+    name.to_owned()
 }
 
 /// `mod(a, b)` as `a % b`, which DataFusion knows.

@@ -237,6 +237,16 @@ async fn result_columns_have_postgres_names_made_unique() {
         ["count", "count_1", "?column?", "upper", "ts_1", "ts"]
     );
     assert_eq!(
+        names(
+            setup
+                .columns(
+                    "SELECT '1'::INT, CAST(1 AS DOUBLE PRECISION), 1::NUMERIC(4,1), 'x'::TEXT, TIMESTAMPTZ '2026-01-01'"
+                )
+                .await
+        ),
+        ["int4", "float8", "numeric", "text", "timestamptz"]
+    );
+    assert_eq!(
         names(setup.columns("SELECT a.url, b.url FROM clicks a, clicks b").await),
         ["url", "url_1"]
     );
