@@ -27,6 +27,8 @@ pub mod partitions;
 pub mod producer_ids;
 pub mod services;
 mod start;
+#[cfg(test)]
+mod start_tests;
 pub mod streams;
 pub mod telemetry;
 pub mod transactions;
