@@ -234,3 +234,19 @@ impl<'a> FromIterator<&'a str> for NameFilter {
         Self(Arc::new(names.into_iter().map(str::to_ascii_lowercase).collect()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_holds_a_name_once_and_its_copies_share_it() {
+        let asked = ["Stable", "stable", "EMPTY"].into_iter().cycle().take(100_000);
+        let filter: NameFilter = asked.collect();
+        assert_eq!(filter.0.len(), 2, "what a look-up costs is not for the request to say");
+        let of_another_partition = filter.clone();
+        assert!(Arc::ptr_eq(&filter.0, &of_another_partition.0));
+        assert!(filter.wants("STABLE") && filter.wants("Empty") && !filter.wants("Dead"));
+        assert!(NameFilter::default().wants("Dead"));
+    }
+}
