@@ -5,8 +5,8 @@ use std::sync::Arc;
 use coordinator::ReplyTo;
 use coordinator::group::record::{OffsetCommitKey, OffsetCommitValue};
 use coordinator::group::{
-    CommitOffsets, FetchOffsets, GroupCommand, GroupConfig, GroupRecord, GroupReply, Groups as Machine, JoinGroup,
-    OffsetToCommit, Protocol, SyncGroup,
+    CommitOffsets, FetchOffsets, GroupCommand, GroupConfig, GroupRecord, GroupReply, Groups as Machine, HardState,
+    JoinGroup, OffsetToCommit, Protocol, SyncGroup,
 };
 use protocol::ErrorCode;
 use storage::{Isolation, LogConfig};
@@ -18,8 +18,9 @@ use super::clock::SteadyClock;
 use super::shard::{Answer, Message, Shard, ShardParts};
 use super::{check_client_may_change, store};
 use crate::env::Env;
+use crate::faulty_fs::{Faults, FaultyFs};
 use crate::partitions::Partition;
-use crate::partitions::fixture::{Logs, NOW};
+use crate::partitions::fixture::{Logs, NOW, leave_room};
 
 const CONFIG: GroupConfig = GroupConfig {
     session_timeout_min_ms: 1,
@@ -95,6 +96,14 @@ impl Running {
         }
     }
 
+    /// What the shard that serves has in memory.
+    async fn memory(&self) -> HardState {
+        let (tell, told) = oneshot::channel();
+        let look = |machine: &Machine| drop(tell.send(machine.hard().clone()));
+        assert!(self.inbox.send(Message::Inspect(Box::new(look))).await.is_ok());
+        told.await.expect("the shard runs")
+    }
+
     async fn stop(self) {
         self.stopping.cancel();
         self.task.await.expect("the shard ends");
@@ -118,6 +127,23 @@ fn commit(to: ReplyTo, group: &str, topic: &str, offset: i64) -> GroupCommand {
         leader_epoch: -1,
         metadata: "".into(),
     };
+    commit_all(to, group, vec![offset])
+}
+
+/// A commit of `partitions` partitions that takes 3 kB for each.
+fn large_commit(to: ReplyTo, group: &str, partitions: i32, offset: i64) -> GroupCommand {
+    let metadata: Arc<str> = "n".repeat(3_000).into();
+    let offsets = (0..partitions).map(|partition| OffsetToCommit {
+        topic: "t".into(),
+        partition,
+        offset,
+        leader_epoch: -1,
+        metadata: metadata.clone(),
+    });
+    commit_all(to, group, offsets.collect())
+}
+
+fn commit_all(to: ReplyTo, group: &str, offsets: Vec<OffsetToCommit>) -> GroupCommand {
     GroupCommand::CommitOffsets(CommitOffsets {
         to,
         group: group.into(),
@@ -125,8 +151,13 @@ fn commit(to: ReplyTo, group: &str, topic: &str, offset: i64) -> GroupCommand {
         instance: None,
         generation: -1,
         retention_time_ms: -1,
-        offsets: vec![offset],
+        offsets,
     })
+}
+
+/// What the next start would read back.
+fn on_disk(partition: &Partition) -> HardState {
+    store::load(&partition.log, CONFIG).expect("readable").hard().clone()
 }
 
 fn offsets_partition(logs: &Logs) -> Arc<Partition> {
@@ -138,6 +169,14 @@ fn offsets_partition(logs: &Logs) -> Arc<Partition> {
             ..LogConfig::default()
         },
     )
+}
+
+/// The member that a join made.
+fn joined(answer: Answer) -> Arc<str> {
+    match answer {
+        Ok(GroupReply::Join(joined)) if joined.error == ErrorCode::None => joined.member,
+        answer => panic!("{answer:?}"),
+    }
 }
 
 fn committed(answer: Answer) -> ErrorCode {
@@ -257,6 +296,82 @@ async fn a_log_that_takes_no_writes_ends_its_shard_and_nothing_is_promised() {
         shard.ask(|to| all_offsets(to, "g")).await,
         Err(ErrorCode::NotCoordinator)
     );
+    shard.stop().await;
+}
+
+/// The device is full at some place of what one command writes, in the middle of a batch or behind some of them.
+#[tokio::test]
+async fn a_shard_whose_append_broke_off_goes_on_with_what_its_log_holds() {
+    const PARTITIONS: i32 = 400;
+    for room in [0, 1_000, 300_000, 700_000, 1_100_000] {
+        let fs = FaultyFs::new();
+        let logs = Logs::on(fs.clone());
+        let partition = offsets_partition(&logs);
+        let mut shard = Running::over(&partition, &[]);
+        let first = shard.ask(|to| large_commit(to, "g", PARTITIONS, 1)).await;
+        assert_eq!(committed(first), ErrorCode::None);
+
+        leave_room(&fs, room);
+        let end = partition.log.marks().log_end;
+        let refused = shard.ask(|to| large_commit(to, "g", PARTITIONS, 2)).await;
+        assert_eq!(
+            refused,
+            Err(ErrorCode::NotCoordinator),
+            "clients look again, and commit again"
+        );
+        let written = partition.log.marks().log_end - end;
+        assert_eq!(
+            0 < written,
+            300_000 <= room,
+            "{written} of {PARTITIONS} with room for {room} bytes"
+        );
+        assert!(written < i64::from(PARTITIONS));
+
+        let offsets = shard.offsets("g").await;
+        let new = offsets.iter().filter(|(_, _, offset)| *offset == 2).count();
+        assert_eq!((offsets.len(), new as i64), (PARTITIONS as usize, written));
+        assert_eq!(shard.memory().await, on_disk(&partition), "with room for {room} bytes");
+
+        fs.set_faults(Faults::default());
+        let again = shard.ask(|to| large_commit(to, "g", PARTITIONS, 3)).await;
+        assert_eq!(committed(again), ErrorCode::None);
+        assert!(shard.offsets("g").await.iter().all(|(_, _, offset)| *offset == 3));
+        assert_eq!(shard.memory().await, on_disk(&partition));
+        shard.stop().await;
+    }
+}
+
+/// What a group decides beside its records goes with them: the generation that could not be written never was.
+#[tokio::test]
+async fn a_generation_that_could_not_be_written_is_forgotten() {
+    let fs = FaultyFs::new();
+    let logs = Logs::on(fs.clone());
+    let partition = offsets_partition(&logs);
+    let mut shard = Running::over(&partition, &[]);
+    assert_eq!(
+        committed(shard.ask(|to| commit(to, "other", "t", 1)).await),
+        ErrorCode::None
+    );
+    for room in [0, 100] {
+        let member = joined(shard.ask(|to| join(to, 60_000)).await);
+        leave_room(&fs, room);
+        let end = partition.log.marks().log_end;
+        let refused = shard.ask(|to| sync(to, &member)).await;
+        assert_eq!(refused, Err(ErrorCode::NotCoordinator));
+        assert_eq!(partition.log.marks().log_end, end);
+        assert_eq!(shard.offsets("other").await, [("t".into(), 0, 1)]);
+        assert_eq!(shard.memory().await, on_disk(&partition));
+        assert_eq!(state(&mut shard).await, "Empty", "who had joined joins again");
+    }
+    fs.set_faults(Faults::default());
+    let member = joined(shard.ask(|to| join(to, 60_000)).await);
+    let synced = shard.ask(|to| sync(to, &member)).await;
+    assert!(
+        matches!(&synced, Ok(GroupReply::Sync(synced)) if synced.error == ErrorCode::None),
+        "{synced:?}"
+    );
+    assert_eq!(state(&mut shard).await, "Stable");
+    assert_eq!(shard.memory().await, on_disk(&partition));
     shard.stop().await;
 }
 
