@@ -38,6 +38,11 @@ const POINTS: [&str; 5] = [
     "after-state-write",
 ];
 const PASSES: [u32; 2] = [1, 4];
+/// So many passes of a point by three queries that some of them has committed several times since the start.
+const LATE_PASS: u32 = 20;
+
+/// What the server says of a query whose state it has brought up to date.
+const RECOVERED: &str = "state recovered";
 
 /// The number of SIGKILL.
 const KILL: i32 = 9;
@@ -334,4 +339,55 @@ fn state_that_was_deleted_comes_back_from_the_changelog() {
         "state deleted twice among {} kills, {records} records",
         2 * KILLS_WITHOUT_STATE
     ));
+}
+
+/// A clean stop brings RocksDB to the disk, and kill -9 takes its memory table: it stands at the epoch of the stop then,
+/// and the changelog is ahead of it.
+#[test]
+fn state_at_an_older_epoch_catches_up_with_the_changelog() {
+    let mut stage = Stage::start(Bed::start(), PARTITIONS, "2 seconds", WINDOW_MS);
+    for point in POINTS {
+        for query in QUERIES {
+            wait::until("an epoch to be in RocksDB", || {
+                stage.bed.query_metric("epochs_total", query) >= 1.0
+            });
+        }
+        assert!(
+            stage.bed.broker.terminate().success(),
+            "{}",
+            stage.bed.broker.messages()
+        );
+        run_until_it_dies(&stage.bed, &format!("{point}:{LATE_PASS}"));
+        let told_before = stage.bed.broker.messages().matches(RECOVERED).count();
+        stage.bed.restart();
+        let recoveries = recoveries(&stage.bed, told_before);
+        assert!(
+            recoveries.iter().all(|told| told.contains("rebuilt=false")),
+            "{point}: {recoveries:#?}"
+        );
+        let behind = recoveries.iter().filter(|told| !told.contains("changelog_records=0 "));
+        assert_ne!(behind.count(), 0, "{point}: {recoveries:#?}");
+        stage.assert_nothing_read_again();
+    }
+    let mut settled = settle(stage);
+    settled.assert_log_holds();
+    let records = settled.events.len();
+    report::figure(&format!(
+        "{} crashes after a clean stop, {records} records",
+        POINTS.len()
+    ));
+}
+
+/// What the last start said of each query, the first `told_before` of all starts left out.
+fn recoveries(bed: &Bed, told_before: usize) -> Vec<String> {
+    wait::until_some("every query to have its state", || {
+        let messages = bed.broker.messages();
+        let told = messages.lines().filter(|line| line.contains(RECOVERED));
+        let told: Vec<&str> = told.skip(told_before).collect();
+        let of = |query| told.iter().find(|line| line.contains(&format!("query={query} ")));
+        QUERIES
+            .into_iter()
+            .map(|query| of(query).map(|line| (*line).to_owned()))
+            .collect()
+    })
 }
