@@ -1,6 +1,7 @@
 """Real input: all 336,776 flights out of New York in 2013, produced by one client and their sums checked by another.
 
-    flights.py produce            every flight as JSON, sorted by (time_hour, sched_dep_time), into 4 partitions
+    flights.py produce [PACE]     every flight as JSON, sorted by (time_hour, sched_dep_time), into 4 partitions; as
+                                  fast as can be, or so many a second
     flights.py verify             reads the topics that tests/data/sql/flights.sql makes, with read_committed, and
                                   compares them number by number with what this program computes from the file itself
     flights.py expected           prints what it computes, one JSON object per line
@@ -13,6 +14,7 @@ import json
 import lzma
 import os
 import sys
+import time
 from collections import Counter, defaultdict
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -45,7 +47,7 @@ def flights():
             yield flight
 
 
-def produce():
+def produce(pace=None):
     admin = AdminClient({"bootstrap.servers": BOOTSTRAP})
     for future in admin.create_topics([NewTopic(TOPIC, PARTITIONS, 1)]).values():
         future.result(30)
@@ -59,18 +61,23 @@ def produce():
         {
             "bootstrap.servers": BOOTSTRAP,
             "enable.idempotence": True,
+            "acks": "all",
+            "reconnect.backoff.max.ms": 200,
             "linger.ms": 20,
             "compression.type": "lz4",
             "queue.buffering.max.messages": 400000,
         }
     )
     rows = sorted(flights(), key=lambda flight: (flight["time_hour"], flight["sched_dep_time"]))
-    for flight in rows:
+    start = time.monotonic()
+    for number, flight in enumerate(rows):
+        if pace and number % 100 == 0:
+            time.sleep(max(0.0, start + number / int(pace) - time.monotonic()))
         # One flight number of one carrier stays in one partition, in order.
         key = f"{flight['carrier']}{flight['flight']}"
         producer.produce(TOPIC, json.dumps(flight, separators=(",", ":")), key, on_delivery=delivered)
         producer.poll(0)
-    expect(producer.flush(120), 0, "flights left unsent")
+    expect(producer.flush(300), 0, "flights left unsent")
     expect(errors, [], "delivery errors")
     print(f"produced {len(rows)} flights")
 
@@ -184,6 +191,6 @@ def print_expected():
 
 COMMANDS = {"produce": produce, "verify": verify, "expected": print_expected}
 
-if len(sys.argv) != 2 or sys.argv[1] not in COMMANDS:
+if len(sys.argv) < 2 or sys.argv[1] not in COMMANDS:
     sys.exit(__doc__)
-COMMANDS[sys.argv[1]]()
+COMMANDS[sys.argv[1]](*sys.argv[2:])

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tests::broker::TestBroker;
 use tests::client::Connection;
 use tests::http::{Http, run_script};
-use tests::requests::{self, LATEST, Topic};
+use tests::requests::{self, EARLIEST, LATEST, Topic};
 use tests::stream::Bed;
 use tests::{paths, wait};
 
@@ -26,7 +26,22 @@ const BATCH: &str = "
 
 const FLIGHTS: i64 = 336_776;
 const PARTITIONS: i32 = 4;
-const KILLS: usize = 8;
+/// Kills at random moments.
+const KILLS: usize = 50;
+/// Flights between one of them and the next, at most.
+const BETWEEN_KILLS: i64 = 3_000;
+/// Places in a commit, and how often each is passed before the server dies there.
+const POINTS: [&str; 5] = [
+    "after-output",
+    "before-decision",
+    "between-markers",
+    "before-state-write",
+    "after-state-write",
+];
+const PASSES: [u32; 2] = [1, 3];
+/// Flights per second, so that they come as long as there are kills.
+const PACE: &str = "6000";
+const QUERIES: [&str; 2] = ["flights_hourly", "flights_cancelled"];
 
 #[test]
 fn flights_of_a_year() {
@@ -48,11 +63,17 @@ fn flights_of_a_year() {
     assert_streamed(&http, &by_key(http.rows(BATCH)));
 }
 
+/// Kills at named points and at random while an idempotent producer sends the flights, once with the state's folder
+/// deleted; then the same once more when everything is read, and without the head of the topic, which retention took.
 #[test]
 fn flights_of_a_year_with_kills() {
-    let mut bed = Bed::start_with(&[("sql.select_memory", "2GiB")]);
+    let settings = [
+        ("sql.select_memory", "2GiB"),
+        ("kafka.defaults.log.retention.check.interval.ms", "50"),
+    ];
+    let mut bed = Bed::start_with(&settings);
     let mut python = program::python("flights.py", &bed.broker.kafka_address());
-    python.arg("produce");
+    python.args(["produce", PACE]);
     let producing = std::thread::spawn(move || program::run(python));
     let topic = Topic {
         name: "flights".to_owned(),
@@ -63,12 +84,24 @@ fn flights_of_a_year_with_kills() {
     let endless = statements().replace("stop = 'latest'", "idle_timeout = '1 hour'");
     run_script(&bed.http, &endless);
 
+    for point in POINTS {
+        for passes in PASSES {
+            bed.broker.kill();
+            bed.broker.run_until_it_dies(&format!("{point}:{passes}"));
+        }
+    }
+    bed.restart();
     let mut random = StdRng::seed_from_u64(2013);
-    let mut moments: Vec<i64> = (0..KILLS).map(|_| random.random_range(0..FLIGHTS)).collect();
-    moments.sort_unstable();
-    for moment in moments {
-        wait::until("more flights", || moment <= log_end(&mut bed.connection, &topic));
-        bed.kill_and_restart();
+    for kill in 0..KILLS {
+        let moment = log_end(&mut bed.connection, &topic) + random.random_range(0..BETWEEN_KILLS);
+        wait::until("more flights", || {
+            moment.min(FLIGHTS) <= log_end(&mut bed.connection, &topic)
+        });
+        bed.broker.kill();
+        if kill == KILLS / 2 {
+            remove_state(&bed);
+        }
+        bed.restart();
     }
     print!("{}", producing.join().expect("every flight is produced"));
     assert_eq!(
@@ -76,18 +109,50 @@ fn flights_of_a_year_with_kills() {
         FLIGHTS,
         "each flight is there once"
     );
+    let batch = by_key(bed.http.rows(BATCH));
 
-    close_windows(&mut bed, &topic);
-    for query in ["flights_hourly", "flights_cancelled"] {
+    lose_state(&mut bed, &topic);
+    requests::set_config(&mut bed.connection, &topic, "retention.bytes", "1048576");
+    for partition in 0..PARTITIONS {
+        wait::until("the head to be deleted", || {
+            requests::list_offset(&mut bed.connection, &topic, partition, EARLIEST).offset > 0
+        });
+    }
+    lose_state(&mut bed, &topic);
+
+    send_one_more(&mut bed, &topic, "2014-06-01T00:00:00Z");
+    for query in QUERIES {
         bed.caught_up(query, &topic.name);
     }
-    let batch = by_key(bed.http.rows(BATCH));
     // The windows that the last flights close may come in epochs of their own.
     wait::until("every window to close", || {
         bed.view_rows("SELECT count(*) FROM flights_hourly") == [[json!(batch.len())]]
     });
     print!("{}", run(&bed.broker, "verify"));
     assert_streamed(&bed.http, &batch);
+}
+
+/// The server must be down.
+fn remove_state(bed: &Bed) {
+    std::fs::remove_dir_all(bed.broker.data_dir().join("state")).expect("there is state");
+}
+
+/// Kills the server when everything is committed, and deletes the state of the queries. The state comes back from the
+/// changelog: not one flight is read again.
+fn lose_state(bed: &mut Bed, topic: &Topic) {
+    for query in QUERIES {
+        bed.caught_up(query, &topic.name);
+    }
+    bed.broker.kill();
+    remove_state(bed);
+    bed.restart();
+    // What is read from here on ends with these.
+    send_one_more(bed, topic, "2013-01-01T00:00:00Z");
+    for query in QUERIES {
+        bed.caught_up(query, &topic.name);
+        let read = bed.query_metric("rows_read_total", query);
+        assert_eq!(read, f64::from(PARTITIONS), "{query} read again what it had committed");
+    }
 }
 
 fn statements() -> String {
@@ -101,14 +166,14 @@ fn log_end(connection: &mut Connection, topic: &Topic) -> i64 {
         .sum()
 }
 
-/// One flight per partition, long after all others.
-fn close_windows(bed: &mut Bed, topic: &Topic) {
-    let last = json!({
-        "time_hour": "2014-06-01T00:00:00Z", "carrier": "end", "flight": 0, "tailnum": null, "origin": "", "dest": "",
+/// One flight per partition that is in no result: late, or long after all others, which closes their windows.
+fn send_one_more(bed: &mut Bed, topic: &Topic, time_hour: &str) {
+    let flight = json!({
+        "time_hour": time_hour, "carrier": "end", "flight": 0, "tailnum": null, "origin": "", "dest": "",
         "sched_dep_time": 0, "dep_time": 0, "dep_delay": 0, "arr_delay": 0, "air_time": 0, "distance": 0,
     });
     for partition in 0..PARTITIONS {
-        bed.send(topic, partition, &[last.to_string()]);
+        bed.send(topic, partition, &[flight.to_string()]);
     }
 }
 

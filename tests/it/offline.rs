@@ -6,8 +6,6 @@ use tests::batch::Batch;
 use tests::requests::{self, Topic};
 use tests::stream::Bed;
 
-use crate::exactly_once::run_until_it_dies;
-
 const KAFKA_STORAGE_ERROR: i16 = 56;
 const ACTIVE_SEGMENT: &str = "00000000000000000000.log";
 
@@ -110,7 +108,7 @@ fn half_marked() -> (Bed, Topic) {
     // The next epoch dies between its two markers.
     bed.broker.kill();
     let crash = std::thread::scope(|scope| {
-        let dying = scope.spawn(|| run_until_it_dies(&bed, "between-markers:1"));
+        let dying = scope.spawn(|| bed.broker.run_until_it_dies("between-markers:1"));
         let address = bed.broker.kafka_address();
         let mut connection = tests::wait::until_some("the server that is going to die", || {
             std::net::TcpStream::connect(&address).ok()?;

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
@@ -201,6 +202,23 @@ impl TestBroker {
     pub fn start_without_waiting(&mut self) {
         assert!(self.child.is_none(), "stop or kill the server first");
         drop(self.launch());
+    }
+
+    /// Runs the stopped server in the broker's place until it has killed itself at `point`, a place in the commit of a
+    /// query's epoch: `between-markers`, or `between-markers:3` for the third time that it passes there.
+    ///
+    /// # Panics
+    /// When it ends in another way, or not before the harness's deadline.
+    pub fn run_until_it_dies(&self, point: &str) {
+        let mut command = self.command();
+        command.env("TIDEMILL_CRASH_AT", point);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut child = command.spawn().expect("the binary can be run");
+        let status = wait::until_some(&format!("the server to die at {point}"), || {
+            child.try_wait().expect("a child can be waited for")
+        });
+        let by_kill = Some(Signal::KILL.as_raw());
+        assert_eq!(status.signal(), by_kill, "{point}: it ended with {status}");
     }
 
     fn spawn(&mut self) {

@@ -6,17 +6,13 @@ mod epochs;
 mod load;
 
 use std::collections::BTreeSet;
-use std::os::unix::process::ExitStatusExt;
-use std::process::{Command, Stdio};
 
-use kafka_protocol::messages::IncrementalAlterConfigsRequest;
-use kafka_protocol::messages::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tests::report;
 use tests::requests::{self, EARLIEST, Topic};
 use tests::stream::Bed;
-use tests::{paths, wait};
+use tests::wait;
 
 use self::epochs::Changelogs;
 use self::load::{Load, base_ms, event};
@@ -43,9 +39,6 @@ const LATE_PASS: u32 = 20;
 
 /// What the server says of a query whose state it has brought up to date.
 const RECOVERED: &str = "state recovered";
-
-/// The number of SIGKILL.
-const KILL: i32 = 9;
 
 const PARTITIONS: i32 = 3;
 const WINDOW_MS: i64 = 2_000;
@@ -236,7 +229,7 @@ fn a_commit_that_is_half_done_is_finished_or_undone() {
     for point in POINTS {
         for passes in PASSES {
             stage.bed.broker.kill();
-            run_until_it_dies(&stage.bed, &format!("{point}:{passes}"));
+            stage.bed.broker.run_until_it_dies(&format!("{point}:{passes}"));
             stage.bed.restart();
             stage.assert_nothing_read_again();
         }
@@ -245,35 +238,6 @@ fn a_commit_that_is_half_done_is_finished_or_undone() {
     settled.assert_log_holds();
     let records = settled.events.len();
     report::figure(&format!("{} crashes, {records} records", POINTS.len() * PASSES.len()));
-}
-
-/// Starts the server in the broker's place, at its addresses, and waits until it has killed itself at the point.
-pub(crate) fn run_until_it_dies(bed: &Bed, point: &str) {
-    let http = bed.broker.http_url();
-    let mut child = Command::new(paths::tidemill_binary())
-        .arg("start")
-        .arg("--data-dir")
-        .arg(bed.broker.data_dir())
-        .arg("-X")
-        .arg(format!("kafka.listen={}", bed.broker.kafka_address()))
-        .arg("-X")
-        .arg(format!("http.listen={}", http.trim_start_matches("http://")))
-        .arg("-X")
-        .arg("kafka.defaults.log.segment.bytes=1048576")
-        .env("TIDEMILL_CRASH_AT", point)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("the binary can be run");
-    let status = wait::until_some(&format!("the server to die at {point}"), || {
-        child.try_wait().expect("a child")
-    });
-    assert_eq!(
-        status.signal(),
-        Some(KILL),
-        "{point}: it ended with {status} and not as by kill -9"
-    );
 }
 
 #[test]
@@ -288,7 +252,7 @@ fn a_head_that_retention_took_is_not_needed_again() {
             stage.bed.query_metric("rows_read_total", query) >= per_segment as f64
         });
     }
-    set_config(&mut stage.bed, &stage.topic, "retention.bytes", "1048576");
+    requests::set_config(&mut stage.bed.connection, &stage.topic, "retention.bytes", "1048576");
     wait::until("the head to be deleted", || {
         requests::list_offset(&mut stage.bed.connection, &stage.topic, 0, EARLIEST).offset > 0
     });
@@ -298,21 +262,6 @@ fn a_head_that_retention_took_is_not_needed_again() {
     report::figure(&format!(
         "{KILLS_WITHOUT_HEAD} kills without the first {start} of {records} records"
     ));
-}
-
-fn set_config(bed: &mut Bed, topic: &Topic, key: &str, value: &str) {
-    let config = AlterableConfig::default()
-        .with_name(requests::text(key))
-        .with_value(Some(requests::text(value)));
-    let resource = AlterConfigsResource::default()
-        .with_resource_type(2)
-        .with_resource_name(requests::text(&topic.name))
-        .with_configs(vec![config]);
-    let answer = bed.connection.call(
-        1,
-        &IncrementalAlterConfigsRequest::default().with_resources(vec![resource]),
-    );
-    assert_eq!(answer.responses[0].error_code, 0, "{answer:?}");
 }
 
 #[test]
@@ -357,7 +306,7 @@ fn state_at_an_older_epoch_catches_up_with_the_changelog() {
             "{}",
             stage.bed.broker.messages()
         );
-        run_until_it_dies(&stage.bed, &format!("{point}:{LATE_PASS}"));
+        stage.bed.broker.run_until_it_dies(&format!("{point}:{LATE_PASS}"));
         let told_before = stage.bed.broker.messages().matches(RECOVERED).count();
         stage.bed.restart();
         let recoveries = recoveries(&stage.bed, told_before);
