@@ -5,20 +5,22 @@ use std::{
     path::PathBuf,
     sync::{
         Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread::{self, JoinHandle},
     time::Duration,
 };
 
+use protocol::Offset;
+
 use super::{FlushJob, FlushObserver, FlushRound, pool::SyncPool};
 use crate::{
     clock::MonotonicClock,
     config::StorageConfig,
-    durable_marks::DurableMarks,
+    durable_marks::{DurableMarks, MarkKey},
     error::{FlushError, IoFailure},
     fs::Fs,
-    log::Log,
+    log::{Flushed, Log},
     space::SpaceGuard,
 };
 
@@ -232,12 +234,11 @@ impl Scheduler {
         };
         self.env.marks.note(&round.durable);
         if let Some(observer) = observer {
-            let failed = count - round.durable.len();
             observer.round_finished(&FlushRound {
                 logs: count,
                 bytes: round.bytes,
                 used_syncfs,
-                failed,
+                failed: round.failed,
             });
         }
         self.env.space.refresh();
@@ -256,35 +257,27 @@ impl Scheduler {
         let mut result = RoundResult::default();
         for job in jobs {
             let log = Arc::clone(&job.log);
-            let entry = (log.mark_key(), job.target, job.bytes);
-            if log.finish_flush(job, failure.clone().map_or(Ok(()), Err)) {
-                result.durable.push((entry.0, entry.1));
-                result.bytes += entry.2;
-            }
+            let (target, bytes) = (job.target, job.bytes);
+            let flushed = log.finish_flush(job, failure.clone().map_or(Ok(()), Err));
+            result.count(&log, flushed, target, bytes);
         }
         result
     }
 
     /// Every log by itself, side by side; each answers its waiters as soon as it is through.
     fn sync_apart(&self, jobs: Vec<FlushJob>, pool: &SyncPool) -> RoundResult {
-        let durable = Arc::new(Mutex::new(Vec::with_capacity(jobs.len())));
-        let bytes = Arc::new(AtomicU64::new(0));
+        let result = Arc::new(Mutex::new(RoundResult::default()));
         let left = Arc::new(AtomicUsize::new(jobs.len()));
         let mut tasks: Vec<Box<dyn FnOnce() + Send>> = Vec::with_capacity(jobs.len() + 1);
         for job in jobs {
-            let (fs, durable, total) = (Arc::clone(&self.env.fs), Arc::clone(&durable), Arc::clone(&bytes));
-            let left = Arc::clone(&left);
+            let (fs, result, left) = (Arc::clone(&self.env.fs), Arc::clone(&result), Arc::clone(&left));
             tasks.push(Box::new(move || {
                 let log = Arc::clone(&job.log);
                 let (target, bytes) = (job.target, job.bytes);
                 let synced = job.sync(&*fs, log.dir());
-                if log.finish_flush(job, synced) {
-                    durable
-                        .lock()
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .push((log.mark_key(), target));
-                    total.fetch_add(bytes, Ordering::Relaxed);
-                }
+                let flushed = log.finish_flush(job, synced);
+                let mut result = result.lock().unwrap_or_else(PoisonError::into_inner);
+                result.count(&log, flushed, target, bytes);
                 left.fetch_sub(1, Ordering::Relaxed);
             }));
         }
@@ -298,11 +291,7 @@ impl Scheduler {
             0,
             "every flush of a round has ended with it"
         );
-        let durable = mem::take(&mut *durable.lock().unwrap_or_else(PoisonError::into_inner));
-        RoundResult {
-            durable,
-            bytes: bytes.load(Ordering::Relaxed),
-        }
+        mem::take(&mut *result.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {
@@ -317,9 +306,23 @@ impl Waiting {
     }
 }
 
-/// What became durable in a round.
+/// What came of a round.
 #[derive(Debug, Default)]
 struct RoundResult {
-    durable: Vec<(crate::durable_marks::MarkKey, protocol::Offset)>,
+    durable: Vec<(MarkKey, Offset)>,
     bytes: u64,
+    failed: usize,
+}
+
+impl RoundResult {
+    fn count(&mut self, log: &Log, flushed: Flushed, target: Offset, bytes: u64) {
+        match flushed {
+            Flushed::Durable => {
+                self.durable.push((log.mark_key(), target));
+                self.bytes += bytes;
+            }
+            Flushed::NotNow => {}
+            Flushed::Failed => self.failed += 1,
+        }
+    }
 }

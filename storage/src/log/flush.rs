@@ -14,6 +14,17 @@ use crate::{
     segment::name::FileKind,
 };
 
+/// What came of a log's part in a round.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Flushed {
+    /// The log is durable up to the job's target.
+    Durable,
+    /// Nothing is wrong: the log was deleted meanwhile, or is flushed again in the next round.
+    NotNow,
+    /// The device refused; the log is poisoned.
+    Failed,
+}
+
 impl Log {
     /// Collects what must reach the device for the log to be durable up to its present end; `None` when nothing waits.
     pub(crate) fn capture_flush(self: &Arc<Self>) -> Option<FlushJob> {
@@ -37,23 +48,23 @@ impl Log {
         waits.then_some(job)
     }
 
-    /// Takes note of how a flush ended. Returns whether the log is durable up to the job's target.
-    pub(crate) fn finish_flush(self: &Arc<Self>, job: FlushJob, result: Result<(), IoFailure>) -> bool {
+    /// Takes note of how a flush ended.
+    pub(crate) fn finish_flush(self: &Arc<Self>, job: FlushJob, result: Result<(), IoFailure>) -> Flushed {
         match result {
             // The folder of a deleted log is gone; nobody waits for it any more.
-            _ if self.closed.load(Ordering::Acquire) => false,
+            _ if self.closed.load(Ordering::Acquire) => Flushed::NotNow,
             Ok(()) => {
                 self.raise_durable(job.target);
-                true
+                Flushed::Durable
             }
             Err(failure) if failure.is_out_of_descriptors() => {
                 tracing::debug!(log = %self.topic_partition(), %failure, "the flush is tried again");
                 self.take_back(job);
-                false
+                Flushed::NotNow
             }
             Err(failure) => {
                 self.poison(&failure);
-                false
+                Flushed::Failed
             }
         }
     }

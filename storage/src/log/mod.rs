@@ -36,6 +36,7 @@ use std::{
 use protocol::{LeaderEpoch, Offset, ProducerId, TopicId, TopicPartition};
 use tokio::sync::watch;
 
+pub(crate) use self::flush::Flushed;
 use self::marks::MarkBoard;
 pub(crate) use self::open::{OpenRequest, open};
 pub use self::{

@@ -10,6 +10,7 @@ use protocol::{
 use crate::{
     AppendError, AppendOrigin, Durability, FlushError, LogConfig, StorageConfig, TimestampType,
     faulty_fs::{Faults, FaultyFs, Loss},
+    log::Flushed,
     testing::{NOW, TestNode, idempotent, records, small_segments, storage_config},
 };
 
@@ -278,6 +279,22 @@ fn a_failed_fsync_stops_the_log_for_good() {
 }
 
 #[test]
+fn a_flush_of_a_log_that_is_deleted_is_no_failure() {
+    let node = TestNode::new(small_segments());
+    let job = loop {
+        node.append(&records(1, NOW)).expect("appended");
+        if let Some(job) = node.log.capture_flush() {
+            break job;
+        }
+    };
+    let name = node.log.topic_partition().clone();
+    node.manager.delete_log(&name, NOW).expect("deleted");
+    let failure = crate::IoFailure::new("sync", node.log.dir(), rustix::io::Errno::NOENT.into());
+    assert_eq!(node.log.finish_flush(job, Err(failure)), Flushed::NotNow);
+    assert_eq!(node.manager.health(), None);
+}
+
+#[test]
 fn a_flush_without_a_file_descriptor_is_tried_again() {
     let node = TestNode::new(small_segments());
     // The flush thread may come first; then there is nothing to take from it.
@@ -289,7 +306,7 @@ fn a_flush_without_a_file_descriptor_is_tried_again() {
     };
     let no_descriptor = rustix::io::Errno::MFILE.into();
     let failure = crate::IoFailure::new("sync", node.log.dir(), no_descriptor);
-    assert!(!node.log.finish_flush(job, Err(failure)));
+    assert_eq!(node.log.finish_flush(job, Err(failure)), Flushed::NotNow);
     assert_eq!(ticket.wait(), Ok(()));
     node.put(&records(1, NOW));
     assert_eq!(node.manager.health(), None);
