@@ -72,7 +72,7 @@ pub struct LogConfig {
     pub timestamp_before_max_ms: i64,
     /// How far a client's timestamp may lie ahead of the broker's clock (`message.timestamp.after.max.ms`).
     pub timestamp_after_max_ms: i64,
-    /// A compacted log: retention never applies.
+    /// A compacted log (`cleanup.policy`): its records need keys, and offsets may be missing.
     pub compacted: bool,
     /// What an acknowledgement under `acks=all` means.
     pub durability: Durability,

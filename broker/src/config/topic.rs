@@ -71,12 +71,13 @@ pub fn log_config(
     };
     let values = Values { layers, configs };
     let policy = values.text("cleanup.policy");
-    let deletes = list_items(&policy).any(|item| item == "delete");
+    let cleans_by = |wanted: &str| list_items(&policy).any(|item| item == wanted);
+    let deletes = cleans_by("delete");
     LogConfig {
         segment_bytes: values.number("segment.bytes"),
         segment_ms: values.number("segment.ms"),
-        retention_ms: values.number_unless_negative("retention.ms"),
-        retention_bytes: values.number_unless_negative("retention.bytes"),
+        retention_ms: values.number_unless_negative("retention.ms").filter(|_| deletes),
+        retention_bytes: values.number_unless_negative("retention.bytes").filter(|_| deletes),
         index_interval_bytes: values.number("index.interval.bytes"),
         max_message_bytes: values.number("max.message.bytes"),
         timestamp_type: match values.text("message.timestamp.type").as_str() {
@@ -85,7 +86,7 @@ pub fn log_config(
         },
         timestamp_before_max_ms: values.number("message.timestamp.before.max.ms"),
         timestamp_after_max_ms: values.number("message.timestamp.after.max.ms"),
-        compacted: !deletes,
+        compacted: cleans_by("compact"),
         durability: match values.text("tidemill.durability").as_str() {
             "async" => Durability::Async,
             _ => Durability::Fsync,
@@ -271,14 +272,41 @@ mod tests {
         let config = crate::config::load(&overrides).expect("defaults").config;
         let of = |topic: &[(&str, &str)]| log_config(&config, &BTreeMap::new(), &map(topic));
         assert_eq!(of(&[]), LogConfig::default());
-        for (policy, keeps_all) in [
-            ("compact", true),
-            ("", true),
-            ("delete", false),
-            ("compact,delete", false),
+        for (policy, deletes, compacts) in [
+            ("compact", false, true),
+            ("", false, false),
+            ("delete", true, false),
+            ("compact,delete", true, true),
         ] {
-            assert_eq!(of(&[("cleanup.policy", policy)]).compacted, keeps_all, "{policy:?}");
+            let config = of(&[("cleanup.policy", policy), ("retention.bytes", "9")]);
+            assert_eq!(config.retention_ms.is_some(), deletes, "{policy:?}");
+            assert_eq!(config.retention_bytes.is_some(), deletes, "{policy:?}");
+            assert_eq!(config.compacted, compacts, "{policy:?}");
         }
+        let numbers = of(&[
+            ("segment.bytes", "1048577"),
+            ("segment.ms", "2"),
+            ("index.interval.bytes", "3"),
+            ("max.message.bytes", "4"),
+            ("message.timestamp.before.max.ms", "5"),
+            ("message.timestamp.after.max.ms", "6"),
+            ("file.delete.delay.ms", "7"),
+            ("preallocate", "true"),
+            ("message.timestamp.type", "LogAppendTime"),
+        ]);
+        let expected = LogConfig {
+            segment_bytes: 1_048_577,
+            segment_ms: 2,
+            index_interval_bytes: 3,
+            max_message_bytes: 4,
+            timestamp_before_max_ms: 5,
+            timestamp_after_max_ms: 6,
+            file_delete_delay_ms: 7,
+            preallocate: true,
+            timestamp_type: TimestampType::LogAppendTime,
+            ..LogConfig::default()
+        };
+        assert_eq!(numbers, expected);
         assert_eq!(
             of(&[("retention.ms", "-1"), ("retention.bytes", "9")]).retention_bytes,
             Some(9)
@@ -287,6 +315,15 @@ mod tests {
         let codec = |name: &str| of(&[("compression.type", name)]).compression;
         assert_eq!(codec("zstd"), Some((Codec::Zstd, Some(3))));
         assert_eq!(codec("gzip"), Some((Codec::Gzip, None)));
+        let level = |name: &str, key: &str, level: &str| of(&[("compression.type", name), (key, level)]).compression;
+        assert_eq!(
+            level("zstd", "compression.zstd.level", "7"),
+            Some((Codec::Zstd, Some(7)))
+        );
+        assert_eq!(
+            level("gzip", "compression.gzip.level", "2"),
+            Some((Codec::Gzip, Some(2)))
+        );
         assert_eq!(codec("uncompressed"), Some((Codec::None, None)));
         assert_eq!(of(&[("tidemill.durability", "async")]).durability, Durability::Async);
     }

@@ -101,9 +101,6 @@ impl Log {
 
     /// How many segments, from the oldest on, retention lets go.
     fn count_expired(&self, config: &LogConfig, now: TimestampMs) -> usize {
-        if config.compacted {
-            return 0;
-        }
         let limit = self.lowest_pin().unwrap_or(Offset::MAX).min(self.marks().last_stable);
         let segments = self.segments();
         let mut size: u64 = segments.iter().map(|segment| segment.len()).sum();

@@ -96,13 +96,6 @@ fn pins_open_transactions_and_compaction_hold_it_back() {
     drop(pin);
     assert!(node.log.pins().is_empty());
 
-    let node = filled(LogConfig {
-        retention_ms: Some(1000),
-        compacted: true,
-        ..small_segments()
-    });
-    assert_eq!(node.manager.apply_retention(NOW + 5000).segments, 0);
-
     let node = TestNode::new(LogConfig {
         retention_ms: Some(1000),
         ..small_segments()
