@@ -39,8 +39,9 @@ pub(crate) async fn handle(ctx: &RequestContext, request: InitProducerIdRequest)
             .with_producer_epoch(FIRST_EPOCH),
         Err(error) => {
             tracing::error!(%error, "no producer id could be allocated");
-            // Retriable: the client asks again, and by then the metadata log may be writable.
-            refused(ErrorCode::CoordinatorNotAvailable)
+            // Retriable: the client asks again, and by then the metadata log may be writable. The codes that send it
+            // to look for another coordinator would end the Java client, which has no transactional id to look for.
+            refused(ErrorCode::CoordinatorLoadInProgress)
         }
     }
 }
@@ -73,6 +74,7 @@ mod tests {
     use protocol::messages::{StrBytes, TransactionalId};
 
     use super::*;
+    use crate::faulty_fs::{Faults, FaultyFs};
     use crate::partitions::fixture::Node;
 
     fn request(transactional_id: Option<&'static str>, id: i64, epoch: i16) -> InitProducerIdRequest {
@@ -80,6 +82,19 @@ mod tests {
             .with_transactional_id(transactional_id.map(|id| TransactionalId(StrBytes::from_static_str(id))))
             .with_producer_id(ProducerId(id))
             .with_producer_epoch(epoch)
+    }
+
+    #[tokio::test]
+    async fn without_a_free_id_the_client_asks_again() {
+        let fs = FaultyFs::new();
+        let node = Node::start_on(fs.clone());
+        fs.set_faults(Faults {
+            capacity: Some(0),
+            ..Faults::default()
+        });
+        let response = handle(&node.context(5), request(None, -1, -1)).await;
+        // What the Java client and librdkafka take as "again, and here".
+        assert_eq!(response.error_code, ErrorCode::CoordinatorLoadInProgress.code());
     }
 
     #[test]
