@@ -57,6 +57,11 @@ impl FetchBudget {
 }
 
 impl ConnectionBudget {
+    /// The most that the connection may hold, in bytes. A single batch above it is still read.
+    pub(crate) fn part(&self) -> usize {
+        self.connection.total
+    }
+
     /// Takes `bytes`, or everything there is if that is less than asked for; `None` when they are not free now.
     pub(crate) fn try_take(&self, bytes: usize) -> Option<Held> {
         Some(Held {

@@ -165,7 +165,7 @@ fn read_partition(
     if wanted.from < marks.log_start || marks.log_end < wanted.from {
         return Outcome::Read(PartitionRead::Failed(ErrorCode::OffsetOutOfRange));
     }
-    let max_bytes = wanted.max_bytes.min(allowance.remaining);
+    let max_bytes = wanted.max_bytes.min(allowance.remaining).min(budget.part());
     // At or beyond what may be seen is no error: a consumer may be ahead of the high watermark (R47).
     let nothing_to_read = limits.isolation.bound(&marks) <= wanted.from || (max_bytes == 0 && !allowance.first);
     if nothing_to_read {

@@ -224,6 +224,21 @@ fn a_spent_budget_asks_to_wait_and_never_takes_what_others_hold() {
 }
 
 #[test]
+fn one_connection_leaves_the_larger_part_of_the_memory_to_others() {
+    let logs = Logs::new();
+    let (partition, size) = filled(&logs, 0, 20);
+    let budget = FetchBudget::new(20 * size);
+    let plan = Plan {
+        targets: vec![from(&partition, 0, 1 << 20)],
+    };
+    let connection = budget.connection();
+    let first = read::pass(&plan, LIMITS, &connection, None);
+    assert_eq!((first.bytes, budget.free_bytes()), (5 * size, 15 * size));
+    assert_eq!(read::pass(&plan, LIMITS, &connection, None).bytes, 0, "it has its part");
+    assert_eq!(budget.free_bytes(), 15 * size);
+}
+
+#[test]
 fn unknown_partitions_do_not_end_a_wait_and_broken_ones_do() {
     let rejected = |code, ends_wait| Target {
         wanted: Wanted {
