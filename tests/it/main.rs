@@ -19,6 +19,7 @@ mod metrics;
 mod offline;
 mod producing;
 mod recovery;
+mod settings;
 mod sql;
 mod streaming;
 mod wire;
