@@ -296,6 +296,7 @@ fn storage_config(config: &BrokerConfig) -> StorageConfig {
         producer_id_expiration_ms: i64::try_from(expiration).unwrap_or(i64::MAX),
         batch_cache_bytes: config.storage.batch_cache_bytes,
         low_space_bytes: config.storage.low_space_bytes,
+        pinned_bytes_max: config.storage.pinned_bytes_max,
         ..StorageConfig::new(&config.node.data_dir)
     }
 }

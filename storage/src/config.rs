@@ -30,6 +30,9 @@ pub struct StorageConfig {
     pub batch_cache_bytes: usize,
     /// Free bytes of the data folder's file system below which appends by clients are refused. 0: never.
     pub low_space_bytes: u64,
+    /// Bytes of one log that pins may keep from retention. Beyond it the oldest go, and whoever wanted them has to be
+    /// told.
+    pub pinned_bytes_max: u64,
 }
 
 impl StorageConfig {
@@ -47,6 +50,7 @@ impl StorageConfig {
             producer_id_expiration_ms: 86_400_000,
             batch_cache_bytes: 64 * 1024 * 1024,
             low_space_bytes: 0,
+            pinned_bytes_max: u64::MAX,
         }
     }
 }

@@ -7,7 +7,7 @@ use tests::batch::Batch;
 use tests::broker::TestBroker;
 use tests::client::Connection;
 use tests::http::Http;
-use tests::requests::{self, EARLIEST, text};
+use tests::requests::{self, EARLIEST, LATEST, text};
 use tests::stream::Bed;
 use tests::wait;
 
@@ -89,6 +89,34 @@ fn old_records_go_when_their_time_is_over() {
         requests::list_offset(&mut connection, &old, 0, EARLIEST).offset == 3
     });
     assert_eq!(requests::list_offset(&mut connection, &kept, 0, EARLIEST).offset, 0);
+}
+
+/// A query that stands still keeps its records, but not without end.
+#[test]
+fn a_query_keeps_no_more_from_retention_than_it_may() {
+    const RECORD_BYTES: usize = 100_000;
+    let mut bed = Bed::start_with(&[
+        ("kafka.defaults.log.retention.check.interval.ms", "50"),
+        ("storage.max_pinned", "3MiB"),
+    ]);
+    let topic = bed.topic("pinned", 1);
+    bed.http.sql(&format!(
+        "CREATE SOURCE s (n BIGINT) WITH (topic = '{}') ON ERROR FAIL",
+        topic.name
+    ));
+    bed.http
+        .sql("CREATE SINK stuck AS SELECT n FROM s WITH (connector = 'blackhole')");
+    bed.send(&topic, 0, &["no JSON"]);
+    bed.status("stuck", "failed");
+    let filler = "x".repeat(RECORD_BYTES);
+    requests::set_config(&mut bed.connection, &topic, "retention.bytes", "0");
+    for _ in 0..80 {
+        bed.send(&topic, 0, &[&filler]);
+    }
+    let mut offset = |at: i64| requests::list_offset(&mut bed.connection, &topic, 0, at).offset;
+    wait::until("the oldest records to go", || offset(EARLIEST) > 0);
+    let left = offset(LATEST) - offset(EARLIEST);
+    assert!((20..=40).contains(&left), "{left} records of 100 kB for 3 MiB");
 }
 
 #[test]

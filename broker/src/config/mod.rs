@@ -114,6 +114,8 @@ pub struct StorageSettings {
     pub durability: storage::Durability,
     /// Produce is refused when the file system has less room than this.
     pub low_space_bytes: u64,
+    /// Bytes of one partition that queries may keep from retention.
+    pub pinned_bytes_max: u64,
     /// Longest time between an append and its flush.
     pub flush_delay_max: Duration,
     /// The same for a topic with durability `async`; never shorter.

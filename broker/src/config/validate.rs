@@ -106,6 +106,7 @@ fn storage(reader: &Reader<'_>) -> Result<StorageSettings, ConfigError> {
     let durabilities = [("fsync", Durability::Fsync), ("async", Durability::Async)];
     Ok(StorageSettings {
         durability: reader.choice("storage.durability", &durabilities)?,
+        pinned_bytes_max: reader.size("storage.max_pinned")? as u64,
         low_space_bytes: parse_size(reader.text("storage.low_space"))
             .map_err(|error| reader.invalid("storage.low_space", error))?,
         flush_delay_max: reader.duration("storage.flush_delay")?,

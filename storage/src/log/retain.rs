@@ -24,8 +24,9 @@ pub struct Retained {
 }
 
 impl Log {
-    /// Deletes the oldest segments that retention does not keep, and producers that were silent for long. Never what a
-    /// pin holds, what is not visible yet, or what belongs to an open transaction.
+    /// Deletes the oldest segments that retention does not keep, and producers that were silent for long. Never what is
+    /// not visible yet, what belongs to an open transaction, or, up to [`crate::StorageConfig::pinned_bytes_max`], what a
+    /// pin holds.
     ///
     /// Blocks for the device.
     ///
@@ -39,7 +40,7 @@ impl Log {
             return Ok(Retained::default());
         };
         writer.producers.expire(now, self.node.config.producer_id_expiration_ms);
-        let expired = self.count_expired(&config, now);
+        let expired = self.count_deletable(&config, now);
         if expired == 0 {
             return self.drop_below_start(&mut writer, now);
         }
@@ -99,9 +100,29 @@ impl Log {
         Ok(self.marks().log_start)
     }
 
-    /// How many segments, from the oldest on, retention lets go.
-    fn count_expired(&self, config: &LogConfig, now: TimestampMs) -> usize {
-        let limit = self.lowest_pin().unwrap_or(Offset::MAX).min(self.marks().last_stable);
+    /// How many segments, from the oldest on, retention lets go: those that are expired, but for what a pin may hold.
+    fn count_deletable(&self, config: &LogConfig, now: TimestampMs) -> usize {
+        let pinned = self.lowest_pin().unwrap_or(Offset::MAX);
+        let expired = self.expired(config, now);
+        let free = expired.partition_point(|segment| segment.next_offset() <= pinned);
+        let (free, held) = expired.split_at(free);
+        let mut held_bytes: u64 = held.iter().map(|segment| segment.len()).sum();
+        let beyond = held.iter().take_while(|segment| {
+            let is_beyond = self.node.config.pinned_bytes_max < held_bytes;
+            held_bytes -= segment.len();
+            is_beyond
+        });
+        let beyond = beyond.count();
+        if 0 < beyond {
+            let bound = self.node.config.pinned_bytes_max;
+            tracing::warn!(log = %self.partition, bound, "retention takes records that a query has not read");
+        }
+        free.len() + beyond
+    }
+
+    /// The segments, from the oldest on, that are too old or too much.
+    fn expired(&self, config: &LogConfig, now: TimestampMs) -> Vec<Arc<Segment>> {
+        let limit = self.marks().last_stable;
         let segments = self.segments();
         let mut size: u64 = segments.iter().map(|segment| segment.len()).sum();
         let mut count = 0;
@@ -126,7 +147,7 @@ impl Log {
             size = left;
             count += 1;
         }
-        count
+        segments[..count].to_vec()
     }
 
     /// Moves the log start, which is durable by now: that takes two syncs, during which appends go on.

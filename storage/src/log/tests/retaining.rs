@@ -7,9 +7,9 @@ use std::sync::{
 use std::thread;
 
 use crate::{
-    DeleteRecordsError, Isolation, LogConfig, ReadError,
-    faulty_fs::Loss,
-    testing::{NOW, TestNode, clock, partition, records, small_segments, topic_id},
+    DeleteRecordsError, Isolation, LogConfig, ReadError, StorageConfig,
+    faulty_fs::{FaultyFs, Loss},
+    testing::{NOW, TestNode, clock, partition, records, small_segments, storage_config, topic_id},
 };
 
 fn filled(config: LogConfig) -> TestNode {
@@ -108,6 +108,28 @@ fn pins_open_transactions_and_compaction_hold_it_back() {
 }
 
 #[test]
+fn a_pin_holds_back_no_more_than_its_bound() {
+    let config = LogConfig {
+        retention_ms: Some(1000),
+        ..small_segments()
+    };
+    let bounded = StorageConfig {
+        pinned_bytes_max: 1_000,
+        ..storage_config()
+    };
+    let node = TestNode::start_with(bounded, FaultyFs::new(), config).expect("starts");
+    for _ in 0..30 {
+        node.put(&records(3, NOW));
+    }
+    let pin = node.log.pin("query", 9);
+    node.manager.apply_retention(NOW + 5000);
+    let marks = node.log.marks();
+    assert!(pin.offset() < marks.log_start && marks.log_start < marks.log_end);
+    let held = node.log.size_bytes();
+    assert!((500..=1_000).contains(&held), "{held}");
+}
+
+#[test]
 fn records_are_deleted_on_request_within_segments_too() {
     let mut node = filled(small_segments());
     assert_eq!(node.log.delete_records(50, NOW).expect("deleted"), 50);
@@ -155,7 +177,7 @@ fn a_deleted_topic_never_comes_back() {
     drop((reader, fresh));
     let fs = node.fs.crash(Loss::Unsynced);
     drop(node);
-    let manager = crate::LogManager::open(crate::testing::storage_config(), fs.clone(), clock()).expect("opens");
+    let manager = crate::LogManager::open(storage_config(), fs.clone(), clock()).expect("opens");
     let mismatch = manager.open_log(partition(), topic_id(), Arc::new(small_segments()), NOW);
     assert!(
         matches!(mismatch, Err(crate::OpenError::TopicIdMismatch { .. })),
