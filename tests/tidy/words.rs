@@ -97,7 +97,7 @@ fn batches_are_opened_where_they_are_counted() {
     let expected = [
         // Where a query begins or ends by time, once when it is created.
         "processor/src/engine/bounds.rs offset_for_timestamp(",
-        "processor/src/query/scan/mod.rs Records::open(",
+        "processor/src/query/scan/reader.rs Records::open(",
         "processor/src/runtime/source/mod.rs Records::open(",
         "processor/src/runtime/source/offsets.rs offset_for_timestamp(",
         // The changelog of a query's state, once at its start.

@@ -149,6 +149,10 @@ fn log(reader: &Reader<'_>) -> Result<LogSettings, ConfigError> {
     Ok(LogSettings { level, format })
 }
 
+/// Largest batch of records that may be configured, as it arrives and decompressed. SQL puts the records of a batch into
+/// columns of less than 2 GiB, in which bytes that are no text take twice their room.
+const BATCH_BYTES_MAX: usize = 512 << 20;
+
 /// Bounds that only make sense together.
 fn check_relations(reader: &Reader<'_>, config: &BrokerConfig) -> Result<(), ConfigError> {
     let kafka = &config.kafka;
@@ -158,8 +162,11 @@ fn check_relations(reader: &Reader<'_>, config: &BrokerConfig) -> Result<(), Con
             "must hold at least one request of kafka.max_frame_bytes",
         ));
     }
-    if kafka.max_frame_bytes < 1024 || (i32::MAX as usize) < kafka.max_frame_bytes {
-        return Err(reader.invalid("kafka.max_frame_bytes", "must lie between 1 KiB and 2 GiB"));
+    if kafka.max_frame_bytes < 1024 || BATCH_BYTES_MAX < kafka.max_frame_bytes {
+        return Err(reader.invalid("kafka.max_frame_bytes", "must lie between 1 KiB and 512 MiB"));
+    }
+    if BATCH_BYTES_MAX < kafka.max_decompressed_bytes {
+        return Err(reader.invalid("kafka.max_decompressed", "must not be above 512 MiB"));
     }
     if kafka.frame_timeout.is_zero() {
         return Err(reader.invalid("kafka.frame_timeout", "a request takes some time to arrive"));

@@ -205,6 +205,7 @@ impl Engine {
             limits: ScanLimits {
                 read_bytes: self.config.read_bytes_per_round,
                 decompressed_bytes: self.config.decompressed_batch_bytes_max,
+                memory_bytes: self.config.query_memory_limit,
             },
             counts: ScanCounts::new(&self.selects),
         }

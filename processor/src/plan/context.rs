@@ -133,7 +133,11 @@ impl<'a> PlanContext<'a> {
             return self.inline(object, &view.query.query, &view.columns);
         }
         let reader = self.scope.views.reader(&object.name).map_err(external)?;
-        Ok(Arc::new(ViewTable::new(output.schema.clone(), reader)))
+        Ok(Arc::new(ViewTable::new(
+            output.schema.clone(),
+            reader,
+            self.scope.limits,
+        )))
     }
 
     /// The plan of a view's query in place of the view.

@@ -78,7 +78,7 @@ impl TopicTable {
         } else {
             Isolation::Uncommitted
         };
-        let mut scans: Vec<Arc<dyn PartitionStream>> = Vec::new();
+        let mut scans = Vec::new();
         for (partition, log) in (0..).zip(&topic.partitions) {
             if !pruning.keeps(partition) {
                 continue;
@@ -90,10 +90,14 @@ impl TopicTable {
                 let (plan, counts) = (plan.clone(), self.counts.clone());
                 let scan = PartitionScan::new(plan, wanted.len(), log.clone(), from..until, self.limits, counts)
                     .since(pruning.first_timestamp());
-                scans.push(Arc::new(scan));
+                scans.push(scan);
             }
         }
-        Ok(scans)
+        let count = scans.len();
+        let streams = scans
+            .into_iter()
+            .map(|scan| Arc::new(scan.among(count)) as Arc<dyn PartitionStream>);
+        Ok(streams.collect())
     }
 }
 

@@ -33,7 +33,7 @@ use crate::plan::graph::StreamPlan;
 
 pub use error::{MemoryExceeded, RunError, SourceError};
 pub use supervisor::{QueryHandle, Supervisor};
-pub use view::ViewError;
+pub use view::{ViewError, ViewRows};
 
 /// A query to run.
 #[derive(Debug, Clone)]

@@ -7,16 +7,16 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use arrow::array::RecordBatch;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use super::build::has_view_table;
 use super::error::{Retry, RunError};
 use super::run::{Run, RunEnd, Surroundings, now};
 use super::source::SourcePins;
 use super::start::{Start, open_state, start};
-use super::view::{ViewError, read_rows};
+use super::view::{ViewError, ViewRows};
 use super::{QuerySpec, QueryStatus};
 use crate::config::EngineConfig;
 use crate::ports::Ports;
@@ -38,7 +38,7 @@ impl Supervisor {
         let shared = Arc::new(Shared {
             status: Mutex::new(QueryStatus::Running),
             stats: Arc::new(QueryStats::new()),
-            rocks: Mutex::new(None),
+            state: Mutex::new(None),
         });
         let handle = QueryHandle {
             spec: Arc::new(spec),
@@ -95,7 +95,7 @@ impl QueryHandle {
     }
 
     /// Asks the query to stop and waits until its thread has ended: the epoch in flight is finished, the one that is
-    /// being processed is given up. Its state folder is closed then, unless somebody is still reading its rows.
+    /// being processed is given up. Its state folder is closed then; who is still reading its rows is told to stop.
     pub async fn stop(&self) {
         self.stop.send_replace(true);
         self.ended().await;
@@ -109,14 +109,18 @@ impl QueryHandle {
         let _ = ended.wait_for(|ended| *ended).await;
     }
 
-    /// The rows of a keyed view at the last committed epoch. Blocks for the disk, never for the query.
-    pub fn view_rows(&self) -> Result<Vec<RecordBatch>, ViewError> {
+    /// The rows of a keyed view at the last committed epoch. Never waits, neither for the query nor for the disk.
+    pub fn view_rows(&self) -> Result<ViewRows, ViewError> {
         if !has_view_table(&self.spec.plan) {
             return Err(ViewError::NoTable);
         }
-        let rocks = self.shared.lock_rocks().clone();
-        let rocks = rocks.ok_or(ViewError::Recovering)?;
-        read_rows(&rocks, &self.spec.plan.output.schema)
+        let state = self.shared.lock_state();
+        let open = state.as_ref().ok_or(ViewError::Recovering)?;
+        Ok(ViewRows {
+            rocks: Arc::clone(&open.rocks),
+            schema: self.spec.plan.output.schema.clone(),
+            closing: open.closing.clone(),
+        })
     }
 }
 
@@ -131,7 +135,14 @@ struct Shared {
     status: Mutex<QueryStatus>,
     stats: Arc<QueryStats>,
     /// The state, once it stands at the last committed epoch.
-    rocks: Mutex<Option<Arc<Rocks>>>,
+    state: Mutex<Option<OpenState>>,
+}
+
+/// State that may be read.
+struct OpenState {
+    rocks: Arc<Rocks>,
+    /// Fires when it is to be closed.
+    closing: CancellationToken,
 }
 
 impl Shared {
@@ -143,12 +154,25 @@ impl Shared {
         *self.lock_status() = status;
     }
 
-    fn lock_rocks(&self) -> MutexGuard<'_, Option<Arc<Rocks>>> {
-        self.rocks.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock_state(&self) -> MutexGuard<'_, Option<OpenState>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn set_rocks(&self, rocks: Option<Arc<Rocks>>) {
-        *self.lock_rocks() = rocks;
+        let mut state = self.lock_state();
+        // The same state after a restart: its readers may go on.
+        if let (Some(open), Some(rocks)) = (&*state, &rocks)
+            && Arc::ptr_eq(&open.rocks, rocks)
+        {
+            return;
+        }
+        if let Some(open) = state.take() {
+            open.closing.cancel();
+        }
+        *state = rocks.map(|rocks| OpenState {
+            rocks,
+            closing: CancellationToken::new(),
+        });
     }
 }
 

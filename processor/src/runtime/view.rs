@@ -1,10 +1,14 @@
 //! Rows of a keyed materialized view at the last committed epoch. RocksDB holds nothing else, takes an epoch whole, and
 //! gives every reader a view of its own, so reading never waits for the query and the query never for a reader.
 
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
 use arrow::row::{RowConverter, SortField};
+use tokio_util::sync::CancellationToken;
 
 use crate::operators::sink::VIEW_VERSION;
 use crate::state::{Rocks, StateError, TableId};
@@ -21,6 +25,9 @@ pub enum ViewError {
     /// The state has not been recovered yet.
     #[error("its state is being recovered")]
     Recovering,
+    /// The query was stopped, or its state is thrown away, while it was being read.
+    #[error("its state was closed")]
+    Closed,
     /// The state could not be read.
     #[error(transparent)]
     State(#[from] StateError),
@@ -29,27 +36,52 @@ pub enum ViewError {
     Arrow(#[from] ArrowError),
 }
 
-/// All rows of the view, in the order of their table.
-pub(super) fn read_rows(rocks: &Rocks, schema: &SchemaRef) -> Result<Vec<RecordBatch>, ViewError> {
-    let fields = schema
-        .fields()
-        .iter()
-        .map(|field| SortField::new(field.data_type().clone()))
-        .collect();
-    let converter = RowConverter::new(fields)?;
-    let mut batches = Vec::new();
-    let mut rows: Vec<Box<[u8]>> = Vec::new();
-    for entry in rocks.table_iter(TableId::VIEW) {
-        rows.push(entry?.1);
-        if rows.len() == BATCH_ROWS {
-            batches.push(batch_of(&converter, schema, &rows)?);
-            rows.clear();
+/// The rows of a view whose state is open.
+pub struct ViewRows {
+    pub(super) rocks: Arc<Rocks>,
+    pub(super) schema: SchemaRef,
+    pub(super) closing: CancellationToken,
+}
+
+impl ViewRows {
+    /// Fires when the state is to be closed: whoever reads shall stop.
+    pub fn closing(&self) -> &CancellationToken {
+        &self.closing
+    }
+
+    /// Hands all rows to `take`, in the order of their table and all of one epoch, however long that takes and whatever
+    /// is committed meanwhile; `take` may break it off. A batch has about `batch_bytes`, or one row. Blocks for the disk.
+    pub fn read(
+        &self,
+        batch_bytes: usize,
+        mut take: impl FnMut(RecordBatch) -> ControlFlow<()>,
+    ) -> Result<(), ViewError> {
+        let fields = self
+            .schema
+            .fields()
+            .iter()
+            .map(|field| SortField::new(field.data_type().clone()))
+            .collect();
+        let converter = RowConverter::new(fields)?;
+        let mut rows: Vec<Box<[u8]>> = Vec::new();
+        let mut bytes = 0;
+        for entry in self.rocks.table_iter(TableId::VIEW) {
+            let (_, row) = entry?;
+            bytes += row.len();
+            rows.push(row);
+            if BATCH_ROWS <= rows.len() || batch_bytes <= bytes {
+                if take(batch_of(&converter, &self.schema, &rows)?).is_break() {
+                    return Ok(());
+                }
+                rows.clear();
+                bytes = 0;
+            }
         }
+        if !rows.is_empty() {
+            let _ = take(batch_of(&converter, &self.schema, &rows)?);
+        }
+        Ok(())
     }
-    if !rows.is_empty() {
-        batches.push(batch_of(&converter, schema, &rows)?);
-    }
-    Ok(batches)
 }
 
 fn batch_of(converter: &RowConverter, schema: &SchemaRef, entries: &[Box<[u8]>]) -> Result<RecordBatch, ViewError> {

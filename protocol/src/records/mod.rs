@@ -51,5 +51,5 @@ pub use crc::{CrcMismatch, batch_crc};
 pub use header::{BatchHeader, HEADER_LEN, LOG_OVERHEAD, MAGIC, MAGIC_OFFSET};
 pub use iter::{BatchIter, HeaderIter};
 pub use record::{Header, Headers, Record, RecordIter, Records};
-pub use span::{RecordError, RecordFault, RecordSpan, SpanIter};
+pub use span::{RecordError, RecordFault, RecordPlace, RecordSpan, SpanIter};
 pub use validate::{InvalidBatch, InvalidRecords, validate_produced, validate_records};

@@ -4,7 +4,10 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-use super::{Batch, BatchHeader, Codec, Decompressor, RecordError, RecordFault, RecordSpan, SpanIter, span::in_field};
+use super::{
+    Batch, BatchHeader, Codec, Decompressor, RecordError, RecordFault, RecordPlace, RecordSpan, SpanIter,
+    span::in_field,
+};
 use crate::{
     codec::{DecodeError, Reader},
     ids::{Offset, TimestampMs},
@@ -58,6 +61,14 @@ impl Records {
         RecordIter::new(&self.header, &self.data)
     }
 
+    /// Walks on from a place that an earlier walk over these records has reached.
+    #[must_use]
+    pub fn iter_from(&self, place: RecordPlace) -> RecordIter<'_> {
+        RecordIter {
+            spans: SpanIter::resume(&self.header, &self.data, place),
+        }
+    }
+
     /// Walks the records' spans: offsets, timestamps, and where keys and values lie.
     #[must_use]
     pub fn spans(&self) -> SpanIter<'_> {
@@ -102,6 +113,12 @@ impl<'a> RecordIter<'a> {
         Self {
             spans: SpanIter::new(header, data),
         }
+    }
+
+    /// Where the walk stands, in front of the next record.
+    #[must_use]
+    pub const fn place(&self) -> RecordPlace {
+        self.spans.place()
     }
 }
 
@@ -163,6 +180,12 @@ impl<'a> Headers<'a> {
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.count == 0
+    }
+
+    /// Bytes that they take in the record.
+    #[must_use]
+    pub const fn encoded_len(&self) -> usize {
+        self.bytes.len()
     }
 
     /// Walks the headers in order; after an error the walk ends.

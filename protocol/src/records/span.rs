@@ -84,6 +84,25 @@ pub struct RecordSpan {
     pub headers: Range<usize>,
 }
 
+/// A place in front of one of a batch's records, for a walk that is interrupted: it borrows nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RecordPlace {
+    position: usize,
+    index: usize,
+    previous_delta: i32,
+    done: bool,
+}
+
+impl RecordPlace {
+    /// In front of the first record.
+    pub const FIRST: Self = Self {
+        position: 0,
+        index: 0,
+        previous_delta: -1,
+        done: false,
+    };
+}
+
 /// Walks the records of one batch. After an error it ends.
 ///
 /// Sound for any input: a header that lies about its records yields an error at the record where that shows.
@@ -101,13 +120,30 @@ impl<'a> SpanIter<'a> {
     /// Starts at the front of a batch's decompressed records.
     #[must_use]
     pub const fn new(header: &BatchHeader, data: &'a [u8]) -> Self {
+        Self::resume(header, data, RecordPlace::FIRST)
+    }
+
+    /// Starts at a place that an earlier walk over the same records has reached.
+    #[must_use]
+    pub const fn resume(header: &BatchHeader, data: &'a [u8], place: RecordPlace) -> Self {
         Self {
             data,
-            position: 0,
-            index: 0,
-            previous_delta: -1,
+            position: place.position,
+            index: place.index,
+            previous_delta: place.previous_delta,
             header: *header,
-            done: false,
+            done: place.done,
+        }
+    }
+
+    /// Where the walk stands, in front of the next record.
+    #[must_use]
+    pub const fn place(&self) -> RecordPlace {
+        RecordPlace {
+            position: self.position,
+            index: self.index,
+            previous_delta: self.previous_delta,
+            done: self.done,
         }
     }
 

@@ -1,29 +1,36 @@
-//! Reading one partition from an offset to an offset.
+//! Reading one partition from an offset to an offset, without holding a thread for a client that takes its time.
+
+mod reader;
 
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use arrow::array::{RecordBatch, RecordBatchOptions};
+use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
+use datafusion::common::runtime::SpawnedTask;
 use datafusion::common::{DataFusionError, Result as PlanResult};
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::physical_plan::stream::RecordBatchReceiverStream;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::PartitionStream;
+use futures::stream;
 use protocol::ids::{Offset, TimestampMs};
-use protocol::records::{Batch, Decompressor, Records};
-use storage::{Isolation, Log, VisibleReader};
+use storage::{Isolation, Log};
 
+use self::reader::PartitionReader;
 use crate::error::{SqlError, SqlState};
-use crate::formats::{BadRecord, RecordOrigin, SourceDecoder};
 use crate::plan::external;
-use crate::plan::graph::{ErrorPolicy, SourcePlan};
+use crate::plan::graph::SourcePlan;
 use crate::stats::SelectStats;
 
-/// Rows of one batch of the result.
-const BATCH_ROWS: usize = 8192;
-/// Batches that may wait for whoever reads the result.
-const BATCHES_AHEAD: usize = 2;
+/// Most bytes of records that go into one batch of the result, and of rows of a view; one record may exceed it alone.
+const BATCH_BYTES_MAX: usize = 8 << 20;
+/// What that may sink to where many partitions share the memory of a statement.
+const BATCH_BYTES_MIN: usize = 64 << 10;
+/// Batches for which each partition has room in the statement's memory: what DataFusion's operators pass on between them
+/// does not count against it.
+const BATCHES_PER_PARTITION: usize = 8;
 
 /// Bounds of reading.
 #[derive(Debug, Clone, Copy)]
@@ -32,6 +39,16 @@ pub(crate) struct ScanLimits {
     pub(crate) read_bytes: usize,
     /// Largest decompressed size of a batch.
     pub(crate) decompressed_bytes: usize,
+    /// Bytes that the statement may hold in memory.
+    pub(crate) memory_bytes: usize,
+}
+
+impl ScanLimits {
+    /// Bytes of one batch of the result, where so many partitions are read at once.
+    pub(super) fn batch_bytes(&self, partitions: usize) -> usize {
+        let share = self.memory_bytes / (BATCHES_PER_PARTITION * partitions.max(1));
+        share.clamp(BATCH_BYTES_MIN, BATCH_BYTES_MAX)
+    }
 }
 
 /// Records that a statement left out of its result because they are bad.
@@ -63,7 +80,7 @@ impl ScanCounts {
         }
     }
 
-    fn add_skipped(&self) {
+    pub(super) fn add_skipped(&self) {
         self.skipped.0.fetch_add(1, Ordering::Relaxed);
         self.of_engine.add_bad();
     }
@@ -78,8 +95,19 @@ pub(super) struct PartitionScan {
     offsets: Range<Offset>,
     since: Option<TimestampMs>,
     limits: ScanLimits,
+    batch_bytes: usize,
     counts: ScanCounts,
 }
+
+/// The rows of a partition as they are asked for. While one batch is out the next one is read.
+enum Rows {
+    Unopened(PartitionScan, MemoryReservation),
+    Reading(SpawnedTask<PlanResult<Step>>),
+    Ended,
+}
+
+/// What a step of reading ends with: rows and how to go on, or nothing at the end.
+type Step = Option<(RecordBatch, Box<PartitionReader>)>;
 
 impl PartitionScan {
     /// Reads the first `width` columns of `plan`; it may decode more than it shows.
@@ -98,9 +126,16 @@ impl PartitionScan {
             log,
             offsets,
             since: None,
+            batch_bytes: limits.batch_bytes(1),
             limits,
             counts,
         }
+    }
+
+    /// Shares the statement's memory among so many partitions.
+    pub(super) fn among(mut self, partitions: usize) -> Self {
+        self.batch_bytes = self.limits.batch_bytes(partitions);
+        self
     }
 
     /// Leaves out what is older than this, and reads no batch before the first that is not.
@@ -117,28 +152,9 @@ impl PartitionScan {
         }
     }
 
-    /// Blocks for the disk. `send` answers false when nobody waits for more.
-    fn read(&self, mut send: impl FnMut(RecordBatch) -> bool) -> PlanResult<()> {
-        let Some(from) = self.first_offset()? else {
-            return Ok(());
-        };
-        let mut reader = VisibleReader::new(self.log.clone(), from, Some(self.offsets.end), self.isolation());
-        let mut decompressor = Decompressor::new();
-        let mut decoder = SourceDecoder::new(&self.plan)?;
-        while let Some(batches) = reader.next_batches(self.limits.read_bytes).map_err(read_error)? {
-            for batch in &batches {
-                let decoded = self.decode(batch, from, &mut decompressor, &mut decoder);
-                self.counts.of_engine.add_batches(1, decompressor.take_count());
-                decoded?;
-                if BATCH_ROWS <= decoder.len() && !send(self.take(&mut decoder)?) {
-                    return Ok(());
-                }
-            }
-        }
-        if !decoder.is_empty() {
-            send(self.take(&mut decoder)?);
-        }
-        Ok(())
+    /// Bytes of record batches that are read at once.
+    fn read_bytes(&self) -> usize {
+        self.limits.read_bytes.min(self.batch_bytes)
     }
 
     /// Where to begin; nothing where no record is late enough.
@@ -152,76 +168,34 @@ impl PartitionScan {
             .map_err(read_error)?;
         Ok(found.map(|offset| offset.max(self.offsets.start)))
     }
+}
 
-    fn decode(
-        &self,
-        batch: &Batch,
-        from: Offset,
-        decompressor: &mut Decompressor,
-        decoder: &mut SourceDecoder,
-    ) -> PlanResult<()> {
-        let partition = self.log.topic_partition().partition;
-        let origin = RecordOrigin {
-            partition,
-            batch_max_timestamp: batch.header.max_timestamp,
+impl Rows {
+    /// The next batch. Dropped while it waits, it loses nothing but the rows.
+    async fn next(&mut self) -> Option<PlanResult<RecordBatch>> {
+        let step = match std::mem::replace(self, Self::Ended) {
+            Self::Unopened(scan, memory) => SpawnedTask::spawn_blocking(move || {
+                let reader = PartitionReader::open(scan, memory)?;
+                reader.map_or(Ok(None), |reader| step_of(Box::new(reader)))
+            }),
+            Self::Reading(step) => step,
+            Self::Ended => return None,
         };
-        let records = match Records::open(batch, self.limits.decompressed_bytes, decompressor) {
-            Ok(records) => records,
-            Err(error) => return self.bad(batch.header.base_offset, &BadRecord::new(error.to_string())),
-        };
-        let mut next = batch.header.base_offset;
-        for record in &records {
-            let record = match record {
-                Ok(record) => record,
-                // The rest of the batch cannot be told apart: it counts as one bad record.
-                Err(error) if from <= next && next < self.offsets.end => {
-                    return self.bad(next, &BadRecord::new(error.to_string()));
-                }
-                Err(_) => return Ok(()),
-            };
-            next = record.offset + 1;
-            let is_older = self.since.is_some_and(|since| record.timestamp < since);
-            if record.offset < from || is_older {
-                continue;
+        match step.join().await {
+            Ok(Ok(Some((rows, reader)))) => {
+                *self = Self::Reading(SpawnedTask::spawn_blocking(move || step_of(reader)));
+                Some(Ok(rows))
             }
-            if self.offsets.end <= record.offset {
-                break;
-            }
-            if let Err(reason) = decoder.push(origin, &record) {
-                self.bad(record.offset, &reason)?;
-            }
+            Ok(Ok(None)) => None,
+            Ok(Err(error)) => Some(Err(error)),
+            Err(panic) => Some(Err(external(SqlError::internal(panic.to_string())))),
         }
-        Ok(())
     }
+}
 
-    /// A bad record ends the query where the source says FAIL, and is left out and counted otherwise.
-    fn bad(&self, offset: Offset, reason: &BadRecord) -> PlanResult<()> {
-        if self.plan.on_error != ErrorPolicy::Fail {
-            self.counts.add_skipped();
-            return Ok(());
-        }
-        Err(external(
-            SqlError::new(
-                SqlState::DATA_EXCEPTION,
-                format!(
-                    "bad record in {} at offset {offset}: {reason}",
-                    self.log.topic_partition()
-                ),
-            )
-            .with_hint("ON ERROR SKIP leaves bad records out"),
-        ))
-    }
-
-    fn take(&self, decoder: &mut SourceDecoder) -> PlanResult<RecordBatch> {
-        let batch = decoder.finish()?;
-        let columns = batch.columns()[..self.schema.fields().len()].to_vec();
-        let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-        Ok(RecordBatch::try_new_with_options(
-            self.schema.clone(),
-            columns,
-            &options,
-        )?)
-    }
+/// One step; blocks for the disk.
+fn step_of(mut reader: Box<PartitionReader>) -> PlanResult<Step> {
+    Ok(reader.next_rows()?.map(|rows| (rows, reader)))
 }
 
 fn read_error(error: storage::ReadError) -> DataFusionError {
@@ -233,11 +207,10 @@ impl PartitionStream for PartitionScan {
         &self.schema
     }
 
-    fn execute(&self, _context: Arc<TaskContext>) -> SendableRecordBatchStream {
-        let mut builder = RecordBatchReceiverStream::builder(self.schema.clone(), BATCHES_AHEAD);
-        let sender = builder.tx();
-        let scan = self.clone();
-        builder.spawn_blocking(move || scan.read(|batch| sender.blocking_send(Ok(batch)).is_ok()));
-        builder.build()
+    fn execute(&self, context: Arc<TaskContext>) -> SendableRecordBatchStream {
+        let memory = MemoryConsumer::new(format!("scan of {}", self.log.topic_partition()));
+        let rows = Rows::Unopened(self.clone(), memory.register(context.memory_pool()));
+        let stream = stream::unfold(rows, |mut rows| async move { Some((rows.next().await?, rows)) });
+        Box::pin(RecordBatchStreamAdapter::new(self.schema.clone(), stream))
     }
 }

@@ -1,6 +1,7 @@
 //! What whole queries are tested in: real logs, a ledger of transactions, a clock of its own, a query to run.
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -269,7 +270,13 @@ pub(super) fn bounded(emit: Emit) -> StreamPlan {
 
 pub(super) fn view(handle: &QueryHandle) -> BTreeMap<(i64, String), i64> {
     let mut rows = BTreeMap::new();
-    for batch in handle.view_rows().unwrap() {
+    let mut batches = Vec::new();
+    let take = |batch| {
+        batches.push(batch);
+        ControlFlow::Continue(())
+    };
+    handle.view_rows().unwrap().read(1 << 20, take).unwrap();
+    for batch in batches {
         for row in 0..batch.num_rows() {
             let start = batch.column(0).as_primitive::<TimestampMicrosecondType>().value(row);
             let key = batch.column(2).as_string::<i32>().value(row).to_owned();

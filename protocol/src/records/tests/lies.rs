@@ -90,3 +90,30 @@ fn empty_batches_of_compaction_have_no_records() {
     assert_eq!(read_all(&empty), vec![]);
     assert_eq!(empty.header.next_offset(), 10);
 }
+
+#[test]
+fn a_walk_that_is_interrupted_goes_on_where_it_stood() {
+    let mut builder = BatchBuilder::new(Codec::Zstd, None, 0);
+    for n in 0..5_i64 {
+        builder.append(n, None, Some(n.to_string().as_bytes()), &[]);
+    }
+    let mut batch = builder.finish(BatchStamp::NONE);
+    // The last record is missing.
+    batch.header.record_count += 1;
+    let records = batch.records(1 << 20).unwrap();
+    let whole: Vec<_> = records
+        .iter()
+        .map(|record| record.map(|r| (r.offset, r.timestamp)))
+        .collect();
+    let mut place = RecordPlace::FIRST;
+    let mut parts = Vec::new();
+    loop {
+        let mut walk = records.iter_from(place);
+        let Some(record) = walk.next() else { break };
+        parts.push(record.map(|r| (r.offset, r.timestamp)));
+        place = walk.place();
+    }
+    assert_eq!(whole.len(), 6);
+    assert!(whole[5].is_err());
+    assert_eq!(parts, whole);
+}
