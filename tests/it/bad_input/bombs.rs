@@ -85,3 +85,34 @@ fn a_bomb_that_nobody_looked_at_is_a_bad_record_to_sql() {
     assert_eq!(bed.query_metric("bad_rows_total", "kept"), 2.0);
     assert_eq!(bed.rows("kept").len(), 1);
 }
+
+/// Forty batches of a few kilobytes, read at once, which would come to more than a gibibyte if they were held together.
+#[test]
+fn many_bombs_within_the_limit_are_not_held_at_once() {
+    const BOMBS: usize = 40;
+    const HELD_MAX: usize = 640 * LIMIT;
+    let mut bed = Bed::start();
+    let topic = bed.topic("bombs", 1);
+    let bomb = bomb(32 * LIMIT);
+    for _ in 0..BOMBS {
+        let answer = requests::produce_bytes(&mut bed.connection, &topic, 0, bomb.clone());
+        assert_eq!(answer.error_code, 0, "{answer:?}");
+    }
+    bed.http
+        .sql(&format!("CREATE SOURCE s (n INT) WITH (topic = '{}')", topic.name));
+    bed.http
+        .sql("CREATE SINK kept AS SELECT n FROM s WITH (connector = 'topic', topic = 'kept')");
+    bed.caught_up("kept", &topic.name);
+    assert_eq!(bed.rows("kept").len(), BOMBS);
+    assert_eq!(bed.http.rows("SELECT count(n) FROM s"), [[json!(BOMBS)]]);
+    let held = memory_peak(bed.broker.pid());
+    assert!(held < HELD_MAX, "{held} bytes");
+}
+
+/// The most memory that a process has held.
+fn memory_peak(pid: u32) -> usize {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("a process");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kilobytes = line.and_then(|line| line.trim().strip_suffix("kB"));
+    kilobytes.and_then(|n| n.trim().parse::<usize>().ok()).expect("VmHWM") * 1024
+}

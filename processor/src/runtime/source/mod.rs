@@ -30,6 +30,10 @@ use crate::time::watermark::{Now, WatermarkTracker};
 use crate::time::window::WindowShape;
 use crate::time::{EventTime, START_OF_TIME};
 
+/// Decompressed bytes after which a round of reading ends, however many batches are left of it: a chunk holds one batch
+/// beyond them, so that many small batches which open to much are not all held at once.
+pub(super) const OPENED_BYTES_PER_ROUND: usize = 16 << 20;
+
 /// Limits of reading.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ReadLimits {
@@ -291,36 +295,51 @@ impl Source {
         }
         let batches = partition.reader.next_batches(self.limits.bytes_per_round);
         let batches = batches.map_err(|error| partition.read_error(error))?;
+        let Some(batches) = batches else {
+            self.move_on(index);
+            return Ok(None);
+        };
+        let (chunk, decoded) = self.decode(index, &batches)?;
+        if let Some(rest) = batches.get(decoded) {
+            self.partitions[index].reader.seek(rest.header.base_offset);
+        }
+        let next = self.move_on(index);
+        if let Some(last) = batches[..decoded].last() {
+            self.partitions[index].last = LastRead {
+                epoch: last.header.partition_leader_epoch,
+                offset: last.header.last_offset().min(next - 1),
+            };
+        }
+        stats.add_batches(decoded as u64, self.decompressor.take_count());
+        stats.add_read(chunk.offsets.len() as u64 + unmade(&chunk.bad));
+        stats.add_rows_in(chunk.offsets.len() as u64);
+        Ok(Some(chunk))
+    }
+
+    /// Takes the reader's position as the partition's; answers it.
+    fn move_on(&mut self, index: usize) -> Offset {
+        let partition = &mut self.partitions[index];
         let next = partition.reader.position();
         let next = partition
             .until
             .map_or(next, |until| next.min(until))
             .max(partition.position);
         self.moved |= partition.position < next;
-        let Some(batches) = batches else {
-            partition.position = next;
-            return Ok(None);
-        };
-        let chunk = self.decode(index, &batches)?;
-        let partition = &mut self.partitions[index];
         partition.position = next;
-        if let Some(last) = batches.last() {
-            partition.last = LastRead {
-                epoch: last.header.partition_leader_epoch,
-                offset: last.header.last_offset().min(next - 1),
-            };
-        }
-        stats.add_batches(batches.len() as u64, self.decompressor.take_count());
-        stats.add_read(chunk.offsets.len() as u64 + unmade(&chunk.bad));
-        stats.add_rows_in(chunk.offsets.len() as u64);
-        Ok(Some(chunk))
+        next
     }
 
-    fn decode(&mut self, index: usize, batches: &[Batch]) -> Result<Chunk, RunError> {
+    /// Decodes batches until enough is open; answers how many that were.
+    fn decode(&mut self, index: usize, batches: &[Batch]) -> Result<(Chunk, usize), RunError> {
         let mut offsets = Vec::new();
         let mut bad = Vec::new();
         let mut kept = Vec::with_capacity(batches.len());
+        let (mut decoded, mut opened) = (0, 0);
         for batch in batches {
+            if OPENED_BYTES_PER_ROUND <= opened {
+                break;
+            }
+            decoded += 1;
             let origin = RecordOrigin {
                 partition: self.partitions[index].name.partition,
                 batch_max_timestamp: batch.header.max_timestamp,
@@ -333,16 +352,18 @@ impl Source {
                 }
             };
             self.decode_records(index, origin, &records, &mut offsets, &mut bad);
+            opened += records.data().len();
             kept.push(records);
         }
         let rows = self.decoder.finish().map_err(OperatorError::Arrow)?;
-        Ok(Chunk {
+        let chunk = Chunk {
             partition: index,
             rows,
             offsets,
             bad,
             records: kept,
-        })
+        };
+        Ok((chunk, decoded))
     }
 
     fn decode_records(

@@ -4,5 +4,6 @@ mod bench;
 mod driver;
 mod ledger;
 mod queries;
+mod reading;
 mod recovery;
 mod windows;
