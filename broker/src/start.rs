@@ -20,7 +20,7 @@ use crate::cluster::{Controller, Image, ImageApplier};
 use crate::config::{BrokerConfig, HostPort};
 use crate::env::Env;
 use crate::groups::Groups;
-use crate::http::{self, Recovered, Served};
+use crate::http::{self, Limited, Recovered, Served};
 use crate::network::Listener;
 use crate::network::listener::RunningListener;
 use crate::partitions::Partitions;
@@ -109,6 +109,7 @@ impl Broker {
         let (background, stopping) = (CancellationToken::new(), CancellationToken::new());
         let stop_unless_started = stopping.clone().drop_guard();
         let recovered = Recovered::default();
+        let http = Limited::new(http, config.http.max_connections);
         let body_bytes_max = config.http.max_body_bytes;
         let http = http::serve(http, body_bytes_max, Arc::clone(&recovered), stopping.clone());
         let http = env.spawn("http", http);
@@ -324,6 +325,7 @@ fn engine_config(config: &BrokerConfig) -> EngineConfig {
         restart_backoff_max: RESTART_BACKOFF.1,
         query_memory_limit: config.sql.select_memory_limit,
         max_queries: config.sql.max_queries,
+        max_selects: config.sql.max_selects,
     }
 }
 

@@ -27,4 +27,6 @@ pub struct EngineConfig {
     pub query_memory_limit: usize,
     /// Running queries (materialized views and sinks) that may exist at once.
     pub max_queries: usize,
+    /// Bounded `SELECT`s that may run at once: from their start until their last row is read or they are dropped.
+    pub max_selects: usize,
 }

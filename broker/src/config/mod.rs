@@ -101,6 +101,8 @@ pub enum RecordValidation {
 pub struct HttpConfig {
     /// Where to listen; port 0 picks a free one.
     pub listen: HostPort,
+    /// Most connections at one time.
+    pub max_connections: usize,
     /// Largest request body in bytes.
     pub max_body_bytes: usize,
     /// Largest result in bytes that is collected before it is sent; streaming forms are not bounded by it.
@@ -139,6 +141,8 @@ pub struct SqlConfig {
     pub select_memory_limit: usize,
     /// Running queries that may exist at once.
     pub max_queries: usize,
+    /// Bounded SELECTs that may run at once.
+    pub max_selects: usize,
     /// Folder of the queries' state; by default `state` in the data folder.
     pub state_dir: PathBuf,
     /// Longest statement in bytes.

@@ -71,6 +71,7 @@ pub static SETTINGS: &[Setting] = &[
     bare("kafka.max_partitions", "100000", "Most partitions that may exist."),
 
     quoted("http.listen", "127.0.0.1:8080", "Address of the HTTP listener (API, metrics, health); port 0 picks a free one."),
+    bare("http.max_connections", "1000", "Most HTTP connections at one time; further ones are closed."),
     quoted("http.max_body", "16MiB", "Largest HTTP request body."),
     quoted("http.max_result", "64MiB", "Largest result that is collected before it is sent; streamed results are not bounded by it."),
 
@@ -87,6 +88,7 @@ pub static SETTINGS: &[Setting] = &[
     quoted("sql.memory_limit", "256MiB", "Memory of one running query (materialized view or sink)."),
     quoted("sql.select_memory", "256MiB", "Memory of one SELECT that ends."),
     bare("sql.max_queries", "100", "Most running queries."),
+    bare("sql.max_selects", "32", "Most SELECTs at one time, those included whose clients have not read their rows; further ones are refused."),
     quoted("sql.state_dir", "", "Folder of the queries' state; empty is state in the data folder."),
     quoted("sql.max_statement", "1MiB", "Longest SQL statement."),
 

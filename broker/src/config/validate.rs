@@ -45,6 +45,7 @@ pub(super) fn validate(values: &BTreeMap<String, Sourced>) -> Result<BrokerConfi
         kafka: kafka(&reader, static_keys)?,
         http: HttpConfig {
             listen: reader.parsed("http.listen")?,
+            max_connections: reader.positive("http.max_connections")?,
             max_body_bytes: reader.size("http.max_body")?,
             max_result_bytes: reader.size("http.max_result")?,
         },
@@ -135,6 +136,7 @@ fn sql(reader: &Reader<'_>) -> Result<SqlConfig, ConfigError> {
         memory_limit: reader.size("sql.memory_limit")?,
         select_memory_limit: reader.size("sql.select_memory")?,
         max_queries: reader.positive("sql.max_queries")?,
+        max_selects: reader.positive("sql.max_selects")?,
         state_dir,
         max_statement_bytes: reader.size("sql.max_statement")?,
     })

@@ -2,6 +2,7 @@
 
 mod error;
 mod health;
+mod listener;
 mod metrics;
 mod openapi;
 mod rows;
@@ -14,9 +15,9 @@ use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post};
 use processor::engine::Engine;
 use processor::error::{SqlError, SqlState};
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+pub use self::listener::Limited;
 use crate::services::Services;
 
 /// What a recovered broker serves with; empty until then.
@@ -52,7 +53,7 @@ impl HttpState {
 
 /// Serves until `closing` fires; requests that are under way may finish, but a running SELECT is cancelled. Until
 /// `recovered` is set there is nothing but `/livez`, `/readyz` and the description; the rest is answered with 503.
-pub async fn serve(listener: TcpListener, body_bytes_max: usize, recovered: Recovered, closing: CancellationToken) {
+pub async fn serve(listener: Limited, body_bytes_max: usize, recovered: Recovered, closing: CancellationToken) {
     let router = router(
         HttpState {
             recovered,

@@ -16,6 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use arrow::datatypes::SchemaRef;
 use datafusion::execution::SendableRecordBatchStream;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::catalog::Catalog;
@@ -25,7 +26,7 @@ use crate::plan::error::plan_error;
 use crate::plan::{Mode, Planner, Scope, ViewRows, prepare};
 use crate::ports::{PortError, Ports};
 pub use crate::query::SkippedRows;
-use crate::query::{Execution, ScanCounts, ScanLimits, ViewReader};
+use crate::query::{Execution, STEPS_AT_ONCE, ScanCounts, ScanLimits, ViewReader};
 use crate::runtime::{QueryHandle, QueryStatus};
 use crate::sql::statement::Statement;
 use crate::sql::{Parameter, SessionSettings, parse};
@@ -102,6 +103,10 @@ pub struct Engine {
     changes: tokio::sync::Mutex<u64>,
     /// What statements that end did, all together.
     selects: Arc<SelectStats>,
+    /// One permit per SELECT that may run now.
+    selecting: Arc<Semaphore>,
+    /// One permit per step of reading that may run now.
+    scan_steps: Arc<Semaphore>,
 }
 
 impl Engine {
@@ -110,6 +115,8 @@ impl Engine {
     pub async fn start(config: EngineConfig, ports: Ports) -> Result<Arc<Self>, EngineError> {
         let planner = Planner::new().map_err(|e| EngineError::Setup(e.to_string()))?;
         let engine = Arc::new(Self {
+            selecting: Arc::new(Semaphore::new(config.max_selects.min(Semaphore::MAX_PERMITS))),
+            scan_steps: Arc::new(Semaphore::new(STEPS_AT_ONCE)),
             config,
             ports,
             planner,
@@ -206,6 +213,7 @@ impl Engine {
                 read_bytes: self.config.read_bytes_per_round,
                 decompressed_bytes: self.config.decompressed_batch_bytes_max,
                 memory_bytes: self.config.query_memory_limit,
+                steps: self.scan_steps.clone(),
             },
             counts: ScanCounts::new(&self.selects),
         }

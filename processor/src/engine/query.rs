@@ -1,9 +1,12 @@
 //! `SELECT` and its kin, and `EXPLAIN` of them.
 
 use datafusion::sql::sqlparser::ast::Query;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
-use super::{Engine, Execution, Mode, Parameter, SkippedRows, SqlError, StatementResult, plan_error, prepare};
+use super::{
+    Engine, Execution, Mode, Parameter, SkippedRows, SqlError, SqlState, StatementResult, plan_error, prepare,
+};
 use datafusion::logical_expr::LogicalPlan;
 
 impl Engine {
@@ -15,10 +18,11 @@ impl Engine {
         params: &[Parameter],
         cancel: CancellationToken,
     ) -> Result<StatementResult, SqlError> {
+        let permit = self.permit()?;
         let (plan, skipped) = self.plan_bounded(sql, query, params)?;
         let (schema, stream) = self
             .execution()
-            .run(plan, cancel)
+            .run(plan, cancel, permit)
             .await
             .map_err(|e| plan_error(&e, sql))?;
         Ok(StatementResult::Rows {
@@ -26,6 +30,15 @@ impl Engine {
             stream,
             tag: "SELECT".to_owned(),
             skipped,
+        })
+    }
+
+    /// The right to run one of the SELECTs that may run at once.
+    fn permit(&self) -> Result<OwnedSemaphorePermit, SqlError> {
+        self.selecting.clone().try_acquire_owned().map_err(|_| {
+            let message = format!("{} SELECTs run already", self.config.max_selects);
+            SqlError::new(SqlState::CONFIGURATION_LIMIT, message)
+                .with_hint("read the results of those that run, or raise sql.max_selects")
         })
     }
 

@@ -115,7 +115,7 @@ impl<'a> PlanContext<'a> {
             relation,
             handle,
             self.with_metadata,
-            *limits,
+            limits.clone(),
             counts.clone(),
         ))
     }
@@ -136,7 +136,7 @@ impl<'a> PlanContext<'a> {
         Ok(Arc::new(ViewTable::new(
             output.schema.clone(),
             reader,
-            self.scope.limits,
+            self.scope.limits.clone(),
         )))
     }
 

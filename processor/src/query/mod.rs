@@ -15,6 +15,7 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{displayable, execute_stream};
 use futures::StreamExt;
 use protocol::ids::TimestampMs;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{SqlError, SqlState};
@@ -27,7 +28,7 @@ mod topic_table;
 mod view_table;
 
 pub use scan::SkippedRows;
-pub(crate) use scan::{ScanCounts, ScanLimits};
+pub(crate) use scan::{STEPS_AT_ONCE, ScanCounts, ScanLimits};
 pub(crate) use topic_table::TopicTable;
 pub(crate) use view_table::{ViewReader, ViewTable};
 
@@ -42,18 +43,19 @@ pub(crate) struct Execution<'a> {
 }
 
 impl Execution<'_> {
-    /// Starts the query. Rows come as they are computed; `cancel` or dropping the stream ends it.
+    /// Starts the query. Rows come as they are computed; `cancel` or dropping the stream ends it, and gives `permit` back.
     pub(crate) async fn run(
         &self,
         plan: LogicalPlan,
         cancel: CancellationToken,
+        permit: OwnedSemaphorePermit,
     ) -> PlanResult<(SchemaRef, SendableRecordBatchStream)> {
         let state = self.session()?;
         let plan = presentable(lower_windows(plan)?)?;
         let physical = state.create_physical_plan(&plan).await?;
         let stream = execute_stream(physical, state.task_ctx())?;
         let schema = stream.schema();
-        let stream = cancellable(stream, cancel);
+        let stream = cancellable(stream, cancel, permit);
         Ok((schema.clone(), Box::pin(RecordBatchStreamAdapter::new(schema, stream))))
     }
 
@@ -124,13 +126,14 @@ fn unique(name: &str, taken: &HashSet<String>) -> String {
 fn cancellable(
     stream: SendableRecordBatchStream,
     cancel: CancellationToken,
+    permit: OwnedSemaphorePermit,
 ) -> impl futures::Stream<Item = PlanResult<RecordBatch>> + Send {
-    futures::stream::unfold(Some((stream, cancel)), |state| async move {
-        let (mut stream, cancel) = state?;
+    futures::stream::unfold(Some((stream, cancel, permit)), |state| async move {
+        let (mut stream, cancel, permit) = state?;
         tokio::select! {
             biased;
             () = cancel.cancelled() => Some((Err(external(canceled())), None)),
-            next = stream.next() => next.map(|batch| (batch, Some((stream, cancel)))),
+            next = stream.next() => next.map(|batch| (batch, Some((stream, cancel, permit)))),
         }
     })
 }

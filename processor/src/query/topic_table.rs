@@ -88,8 +88,15 @@ impl TopicTable {
             let until = pruning.end_offset().min(isolation.bound(&marks));
             if from < until {
                 let (plan, counts) = (plan.clone(), self.counts.clone());
-                let scan = PartitionScan::new(plan, wanted.len(), log.clone(), from..until, self.limits, counts)
-                    .since(pruning.first_timestamp());
+                let scan = PartitionScan::new(
+                    plan,
+                    wanted.len(),
+                    log.clone(),
+                    from..until,
+                    self.limits.clone(),
+                    counts,
+                )
+                .since(pruning.first_timestamp());
                 scans.push(scan);
             }
         }

@@ -70,6 +70,7 @@ impl World {
             restart_backoff_max: Duration::from_millis(100),
             query_memory_limit: 256 << 20,
             max_queries: 8,
+            max_selects: 32,
         }
     }
 

@@ -6,6 +6,7 @@ mod errors;
 mod forms;
 mod limits;
 mod select;
+mod slow_readers;
 mod statements;
 mod types;
 

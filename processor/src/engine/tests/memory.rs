@@ -16,6 +16,8 @@ use crate::testing::NOON;
 const ROWS_MAX: usize = 8192;
 /// Most bytes of records in a batch, besides the last one.
 const BYTES_MAX: usize = 8 << 20;
+/// A test that waits longer than this has failed.
+const WAIT_MAX: std::time::Duration = std::time::Duration::from_secs(30);
 /// Bytes of a large record.
 const LARGE: usize = 100_000;
 
@@ -81,6 +83,86 @@ async fn a_select_hands_out_batches_of_bounded_rows_and_bytes() {
         .run("SELECT count(DISTINCT _offset), max(_offset) FROM wide")
         .await;
     assert_eq!(offsets, ["30240|30239"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_number_of_selects_is_bounded() {
+    let mut setup = Setup::new().await;
+    let mut config = setup.world.config();
+    config.max_selects = 2;
+    setup.engine = Engine::start(config, setup.world.ports()).await.expect("starts");
+    setup.world.topic("wide", 1);
+    produce(&setup, 0..10, 1);
+    let select = "SELECT _offset FROM wide";
+    let (first, mut second) = (stream(&setup, select).await, stream(&setup, select).await);
+    let error = setup.fail(select).await;
+    assert_eq!(error.code, SqlState::CONFIGURATION_LIMIT, "{error}");
+    assert!(error.hint.is_some_and(|hint| hint.contains("sql.max_selects")));
+    assert_eq!(setup.run("SHOW VIEWS").await, [""; 0], "only SELECTs count");
+    drop(first);
+    assert_eq!(setup.run(select).await.len(), 10, "one was given up");
+    while let Some(batch) = second.next().await {
+        batch.expect("readable");
+    }
+    let _third = stream(&setup, select).await;
+    assert_eq!(
+        setup.run(select).await.len(),
+        10,
+        "one was read to its end, though nobody dropped it"
+    );
+}
+
+/// Two readers of eight partitions that look at their first rows and no further, where the pool has two threads.
+#[test]
+fn a_reader_that_stands_still_holds_no_thread() {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .max_blocking_threads(2)
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    let others = runtime.block_on(async {
+        let setup = setup(256 << 20).await;
+        setup.world.topic("wide", 8);
+        for _ in 0..8 {
+            let mut batch = BatchBuilder::new(Codec::Lz4, None, NOON);
+            for _ in 0..ROWS_MAX {
+                batch.append(NOON, None, None, &[]);
+            }
+            let batch = batch.finish(BatchStamp::NONE);
+            for partition in 0..8 {
+                setup.world.append("wide", partition, &batch);
+            }
+        }
+        let mut readers = Vec::new();
+        for _ in 0..2 {
+            let mut rows = stream(&setup, "SELECT _offset FROM wide").await;
+            rows.next().await.expect("rows").expect("readable");
+            readers.push(rows);
+        }
+        // The pool serves in order: what was asked for before is under way or done when this is.
+        let mut others = Vec::new();
+        for _ in 0..100 {
+            others.push(tokio::time::timeout(WAIT_MAX, blocking()).await.is_ok());
+        }
+        for rows in readers {
+            let rows: usize = rows.map(|batch| batch.expect("readable").num_rows()).fold(0, sum).await;
+            assert!(7 * 8 * ROWS_MAX <= rows, "{rows} rows");
+        }
+        others
+    });
+    runtime.shutdown_background();
+    assert!(others.iter().all(|served| *served));
+}
+
+async fn sum(sum: usize, rows: usize) -> usize {
+    sum + rows
+}
+
+/// Disk work of somebody else.
+#[expect(clippy::disallowed_methods, reason = "the pool that the broker uses")]
+async fn blocking() {
+    tokio::task::spawn_blocking(|| ()).await.expect("no panic");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -17,6 +17,7 @@ use datafusion::physical_plan::streaming::PartitionStream;
 use futures::stream;
 use protocol::ids::{Offset, TimestampMs};
 use storage::{Isolation, Log};
+use tokio::sync::Semaphore;
 
 use self::reader::PartitionReader;
 use crate::error::{SqlError, SqlState};
@@ -32,8 +33,12 @@ const BATCH_BYTES_MIN: usize = 64 << 10;
 /// does not count against it.
 const BATCHES_PER_PARTITION: usize = 8;
 
+/// Steps of reading that run at once, of all statements together: each takes a thread of the pool that the broker needs
+/// for its own disk work, and more of them than cores would not be faster.
+pub(crate) const STEPS_AT_ONCE: usize = 16;
+
 /// Bounds of reading.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct ScanLimits {
     /// Bytes of batches that are read at once.
     pub(crate) read_bytes: usize,
@@ -41,6 +46,8 @@ pub(crate) struct ScanLimits {
     pub(crate) decompressed_bytes: usize,
     /// Bytes that the statement may hold in memory.
     pub(crate) memory_bytes: usize,
+    /// One permit per step of reading that may run now.
+    pub(crate) steps: Arc<Semaphore>,
 }
 
 impl ScanLimits {
@@ -174,7 +181,7 @@ impl Rows {
     /// The next batch. Dropped while it waits, it loses nothing but the rows.
     async fn next(&mut self) -> Option<PlanResult<RecordBatch>> {
         let step = match std::mem::replace(self, Self::Ended) {
-            Self::Unopened(scan, memory) => SpawnedTask::spawn_blocking(move || {
+            Self::Unopened(scan, memory) => spawn_step(&scan.limits.steps.clone(), move || {
                 let reader = PartitionReader::open(scan, memory)?;
                 reader.map_or(Ok(None), |reader| step_of(Box::new(reader)))
             }),
@@ -183,7 +190,8 @@ impl Rows {
         };
         match step.join().await {
             Ok(Ok(Some((rows, reader)))) => {
-                *self = Self::Reading(SpawnedTask::spawn_blocking(move || step_of(reader)));
+                let steps = reader.steps().clone();
+                *self = Self::Reading(spawn_step(&steps, move || step_of(reader)));
                 Some(Ok(rows))
             }
             Ok(Ok(None)) => None,
@@ -191,6 +199,30 @@ impl Rows {
             Err(panic) => Some(Err(external(SqlError::internal(panic.to_string())))),
         }
     }
+}
+
+/// Runs a step as soon as one may run. The thread is given back with the step's end, whoever waits for the rows.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "reading blocks for the disk; a panic becomes an error of the statement"
+)]
+fn spawn_step(
+    steps: &Arc<Semaphore>,
+    step: impl FnOnce() -> PlanResult<Step> + Send + 'static,
+) -> SpawnedTask<PlanResult<Step>> {
+    let steps = Arc::clone(steps);
+    SpawnedTask::spawn(async move {
+        let permit = steps
+            .acquire_owned()
+            .await
+            .map_err(|error| external(SqlError::internal(error.to_string())))?;
+        let step = move || {
+            let _permit = permit;
+            step()
+        };
+        let ended = tokio::task::spawn_blocking(step).await;
+        ended.unwrap_or_else(|panic| Err(external(SqlError::internal(panic.to_string()))))
+    })
 }
 
 /// One step; blocks for the disk.

@@ -1,6 +1,7 @@
 //! Reading a partition step by step. A step blocks for the disk, ends with one batch of rows, and keeps nothing but what
 //! it has read and not yet handed on, so that nobody has to block between two of them.
 
+use std::sync::Arc;
 use std::vec;
 
 use arrow::array::{RecordBatch, RecordBatchOptions};
@@ -9,6 +10,7 @@ use datafusion::execution::memory_pool::MemoryReservation;
 use protocol::ids::Offset;
 use protocol::records::{Batch, Decompressor, Record, RecordPlace, Records};
 use storage::VisibleReader;
+use tokio::sync::Semaphore;
 
 use super::PartitionScan;
 use crate::error::{SqlError, SqlState};
@@ -67,6 +69,11 @@ impl PartitionReader {
             memory,
             scan,
         }))
+    }
+
+    /// What its steps wait for.
+    pub(super) fn steps(&self) -> &Arc<Semaphore> {
+        &self.scan.limits.steps
     }
 
     /// The next rows; nothing at the end.
