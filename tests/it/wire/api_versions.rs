@@ -1,6 +1,7 @@
 //! ApiVersions (18).
 
 use kafka_protocol::error::ResponseError;
+use kafka_protocol::messages::api_versions_response::{FinalizedFeatureKey, SupportedFeatureKey};
 use kafka_protocol::messages::{ApiKey, ApiVersionsRequest, ApiVersionsResponse};
 use tests::requests::text;
 
@@ -31,6 +32,9 @@ pub(crate) fn good(wire: &Wire, version: i16) {
             "{range:?}"
         );
     }
+    if wire.is_own {
+        assert_eq!(features(response.clone()), known_features(version));
+    }
     if version < 4 {
         // KAFKA-17011: a feature whose minimum is 0 trips older clients.
         assert!(
@@ -43,7 +47,35 @@ pub(crate) fn good(wire: &Wire, version: i16) {
     }
 }
 
-/// A software name outside Kafka's pattern. Before there was one, every well-formed request was good.
+/// The answer without the table, which is compared apart, and without the state of the cluster's metadata.
+fn features(mut response: ApiVersionsResponse) -> ApiVersionsResponse {
+    response.api_keys.clear();
+    response.finalized_features_epoch = response.finalized_features_epoch.signum();
+    response
+}
+
+/// Tools show the metadata version as that of the broker: 30 is Kafka 4.3. No other feature is on.
+fn known_features(version: i16) -> ApiVersionsResponse {
+    let response = ApiVersionsResponse::default();
+    if version < SOFTWARE_SINCE {
+        return response.with_finalized_features_epoch(-1);
+    }
+    let supported = SupportedFeatureKey::default()
+        .with_name(text("metadata.version"))
+        .with_min_version(7)
+        .with_max_version(30);
+    let finalized = FinalizedFeatureKey::default()
+        .with_name(text("metadata.version"))
+        .with_min_version_level(30)
+        .with_max_version_level(30);
+    response
+        .with_supported_features(vec![supported])
+        .with_finalized_features_epoch(1)
+        .with_finalized_features(vec![finalized])
+}
+
+/// A software name outside Kafka's pattern. Before there was one the request had no field that could be wrong, so that
+/// there it is the frame that is cut.
 pub(crate) fn bad(wire: &Wire, version: i16) {
     if version < SOFTWARE_SINCE {
         cut::cut_frame_closes(wire, ApiKey::ApiVersions, version);

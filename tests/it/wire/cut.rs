@@ -19,6 +19,13 @@ pub(crate) fn cut_frame_closes(wire: &Wire, key: ApiKey, version: i16) {
     assert_eq!(requests::cluster(&mut wire.connect()), wire.cluster);
 }
 
+/// A body that is whole but for what it says: null where the protocol allows no null. Kafka ends the connection too.
+pub(crate) fn null_closes(wire: &Wire, key: ApiKey, version: i16, body: &[u8]) {
+    let mut frame = header(key, version);
+    frame.extend_from_slice(body);
+    assert_closes(wire, &frame);
+}
+
 /// A version that is advertised for the sake of old clients and that nobody may use.
 pub(crate) fn version_is_refused(wire: &Wire, key: ApiKey, version: i16) {
     assert_closes(wire, &header(key, version));

@@ -79,14 +79,40 @@ pub(crate) fn good_list(wire: &Wire, version: i16) {
     assert_eq!(response, ListGroupsResponse::default().with_groups(vec![group]));
 }
 
-/// A filter that no group passes. Before there were filters every well-formed request was good.
+/// No filter at all, where there has to be one, if only an empty one. Before there were filters the request has no
+/// field that could be wrong, so that there it is the frame that is cut. A filter that no group passes is not bad: it
+/// gives no groups and no error, of the groups that the empty filter does give.
 pub(crate) fn bad_list(wire: &Wire, version: i16) {
     if version < STATES_SINCE {
         cut::cut_frame_closes(wire, ApiKey::ListGroups, version);
         return;
     }
-    let request = ListGroupsRequest::default().with_states_filter(vec![text("NoSuchState")]);
-    assert_eq!(wire.connect().call(version, &request), ListGroupsResponse::default());
+    let no_states: &[u8] = if version < TYPES_SINCE { &[0, 0] } else { &[0, 1, 0] };
+    cut::null_closes(wire, ApiKey::ListGroups, version, no_states);
+    if version >= TYPES_SINCE {
+        cut::null_closes(wire, ApiKey::ListGroups, version, &[1, 0, 0]);
+    }
+
+    let mut connection = wire.connect();
+    let member = membership::stable_member(&mut connection, "list");
+    let mut listed = |states: &[&str], types: &[&str]| {
+        let request = ListGroupsRequest::default()
+            .with_states_filter(states.iter().map(|state| text(state)).collect())
+            .with_types_filter(types.iter().map(|of_type| text(of_type)).collect());
+        connection.call(version, &request)
+    };
+    let lists_it = |response: &ListGroupsResponse| {
+        let mut ids = response.groups.iter().map(|group| &**group.group_id);
+        ids.any(|id| id == member.group)
+    };
+    assert!(lists_it(&listed(&[], &[])));
+    assert!(lists_it(&listed(&["Empty", "Stable"], &[])));
+    assert!(!lists_it(&listed(&["Empty"], &[])));
+    assert_eq!(listed(&["NoSuchState"], &[]), ListGroupsResponse::default());
+    if version >= TYPES_SINCE {
+        assert!(lists_it(&listed(&["Stable"], &["classic"])));
+        assert!(!lists_it(&listed(&[], &["consumer"])));
+    }
 }
 
 pub(crate) fn good_delete(wire: &Wire, version: i16) {

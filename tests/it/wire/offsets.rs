@@ -13,14 +13,14 @@ use kafka_protocol::messages::offset_fetch_response::{
     OffsetFetchResponseTopics,
 };
 use kafka_protocol::messages::{
-    GroupId, OffsetCommitRequest, OffsetCommitResponse, OffsetFetchRequest, OffsetFetchResponse,
+    ApiKey, GroupId, OffsetCommitRequest, OffsetCommitResponse, OffsetFetchRequest, OffsetFetchResponse,
 };
 use kafka_protocol::protocol::{Decodable, HeaderVersion, Request};
 use tests::requests::{self, Topic, text};
 use tests::wait;
 use uuid::Uuid;
 
-use super::Wire;
+use super::{Wire, cut};
 
 const BY_ID: i16 = 10;
 const GROUPS_SINCE: i16 = 8;
@@ -59,15 +59,33 @@ pub(crate) fn good_fetch(wire: &Wire, version: i16) {
     );
 }
 
-/// A group that does not exist has no offsets; that is an answer, not an error. An unknown id is an error.
+/// An id that no topic has. Before topics had ids, Kafka has an answer for every group, topic, partition, and member
+/// that can be named: nothing is committed. What is bad there is to name no group at all.
 pub(crate) fn bad_fetch(wire: &Wire, version: i16) {
+    if version < BY_ID {
+        cut::null_closes(wire, ApiKey::OffsetFetch, version, no_group(version));
+        assert_nothing_committed(wire, version, 0);
+        return;
+    }
+    assert_nothing_committed(wire, version, ResponseError::UnknownTopicId.code());
+}
+
+/// A request with a null group id and no topics.
+fn no_group(version: i16) -> &'static [u8] {
+    match version {
+        ..=5 => &[0xff, 0xff, 0, 0, 0, 0],
+        6 => &[0, 1, 0],
+        // With require_stable.
+        7 => &[0, 1, 0, 0],
+        8 => &[2, 0, 1, 0, 0, 0],
+        // With a member and its epoch.
+        _ => &[2, 0, 0, 0xff, 0xff, 0xff, 0xff, 1, 0, 0, 0],
+    }
+}
+
+fn assert_nothing_committed(wire: &Wire, version: i16, code: i16) {
     let topic = Topic::unknown();
     let group = requests::unique("offset-fetch");
-    let code = if version < BY_ID {
-        0
-    } else {
-        ResponseError::UnknownTopicId.code()
-    };
     let nothing = OffsetFetchResponsePartitions::default()
         .with_committed_offset(-1)
         .with_committed_leader_epoch(-1)
