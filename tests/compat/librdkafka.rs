@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{
+    AdminClient, AdminOptions, ConfigSource, NewPartitions, NewTopic, ResourceSpecifier, TopicReplication,
+};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
@@ -39,9 +41,14 @@ fn consumer(address: &str, group: &str) -> BaseConsumer {
 }
 
 fn create_topic(runtime: &Runtime, address: &str, partitions: i32) -> String {
+    new_topic(runtime, address, partitions, &[])
+}
+
+fn new_topic(runtime: &Runtime, address: &str, partitions: i32, configs: &[(&str, &str)]) -> String {
     let name = unique("rdkafka");
     let admin: AdminClient<DefaultClientContext> = config(address).create().expect("an admin client");
     let topic = NewTopic::new(&name, partitions, TopicReplication::Fixed(1));
+    let topic = configs.iter().fold(topic, |topic, (key, value)| topic.set(key, value));
     let results = runtime
         .block_on(admin.create_topics(&[topic], &AdminOptions::new()))
         .expect("an answer");
@@ -51,16 +58,8 @@ fn create_topic(runtime: &Runtime, address: &str, partitions: i32) -> String {
 
 /// As [`create_topic`], with room for 2 MiB in a batch and in a segment.
 fn create_large_topic(runtime: &Runtime, address: &str) -> String {
-    let name = unique("rdkafka-large");
-    let admin: AdminClient<DefaultClientContext> = config(address).create().expect("an admin client");
-    let topic = NewTopic::new(&name, 1, TopicReplication::Fixed(1))
-        .set("max.message.bytes", "4194304")
-        .set("segment.bytes", "16777216");
-    let results = runtime
-        .block_on(admin.create_topics(&[topic], &AdminOptions::new()))
-        .expect("an answer");
-    assert_eq!(results, [Ok(name.clone())]);
-    name
+    let room = [("max.message.bytes", "4194304"), ("segment.bytes", "16777216")];
+    new_topic(runtime, address, 1, &room)
 }
 
 /// Sends one record, whatever becomes of it.
@@ -222,6 +221,91 @@ fn the_rdkafka_crate_sends_two_mebibytes_where_the_topic_allows_them() {
         send(&runtime, &target.address(), refused),
         Err(RDKafkaErrorCode::MessageSizeTooLarge)
     );
+}
+
+/// One batch of exactly max.message.bytes at its default, and one byte more: the client's own limit is far away.
+#[test]
+fn the_rdkafka_crate_meets_the_exact_limit_of_a_batch() {
+    // 61 bytes of batch header, 3 of the record's length, 4 of attributes, two deltas and the null key, 3 of the value's
+    // length, 1 of headers.
+    const FITS: usize = 1_048_588 - 61 - 3 - 4 - 3 - 1;
+    let target = Target::start_with(&[]);
+    let runtime = Runtime::new().expect("a runtime");
+    let topic = new_topic(&runtime, &target.address(), 1, &[("segment.bytes", "16777216")]);
+    let mut value = vec![b'x'; FITS];
+    let sent = FutureRecord::<[u8], [u8]>::to(&topic).payload(&value);
+    assert_eq!(send(&runtime, &target.address(), sent), Ok(0));
+    assert!(
+        read(&target.address(), &topic, 0, 1) == [(None, Some(value.clone()))],
+        "the same bytes"
+    );
+    value.push(b'x');
+    let refused = FutureRecord::<[u8], [u8]>::to(&topic).payload(&value);
+    assert_eq!(
+        send(&runtime, &target.address(), refused),
+        Err(RDKafkaErrorCode::MessageSizeTooLarge)
+    );
+    let reader = consumer(&target.address(), &unique("rdkafka"));
+    let watermarks = reader.fetch_watermarks(&topic, 0, TIMEOUT).expect("an answer");
+    assert_eq!(watermarks, (0, 1), "nothing of it was written");
+}
+
+#[test]
+fn the_rdkafka_crate_administers_topics() {
+    let target = Target::start_with(&[]);
+    let runtime = Runtime::new().expect("a runtime");
+    let configs = [("retention.ms", "1234567"), ("cleanup.policy", "compact,delete")];
+    let topic = new_topic(&runtime, &target.address(), 2, &configs);
+    let admin: AdminClient<DefaultClientContext> = config(&target.address()).create().expect("an admin client");
+    let options = AdminOptions::new();
+    let partitions = || {
+        let metadata = admin.inner().fetch_metadata(Some(&topic), TIMEOUT).expect("metadata");
+        metadata.topics()[0].partitions().len()
+    };
+
+    let grow = |count: usize| {
+        let wanted = NewPartitions::new(&topic, count);
+        let answer = runtime.block_on(admin.create_partitions(&[wanted], &options));
+        answer.expect("an answer")
+    };
+    assert_eq!(grow(5), [Ok(topic.clone())]);
+    wait::until("five partitions", || partitions() == 5);
+    let refused = RDKafkaErrorCode::InvalidPartitions;
+    assert_eq!(grow(5), [Err((topic.clone(), refused))], "as many as there are");
+    assert_eq!(grow(3), [Err((topic.clone(), refused))], "fewer");
+    assert_eq!(partitions(), 5);
+
+    let wanted = ResourceSpecifier::Topic(&topic);
+    let described = runtime
+        .block_on(admin.describe_configs([&wanted], &options))
+        .expect("an answer");
+    let described = described[0].as_ref().expect("the topic is there");
+    for (name, value, source) in [
+        ("retention.ms", "1234567", ConfigSource::DynamicTopic),
+        ("cleanup.policy", "compact,delete", ConfigSource::DynamicTopic),
+        ("max.message.bytes", "1048588", ConfigSource::Default),
+        ("compression.type", "producer", ConfigSource::Default),
+    ] {
+        let entry = described.get(name).unwrap_or_else(|| panic!("no {name}"));
+        assert_eq!(
+            (entry.value.as_deref(), &entry.source),
+            (Some(value), &source),
+            "{name}"
+        );
+        assert!(!entry.is_read_only && !entry.is_sensitive, "{name}");
+    }
+
+    let delete = || {
+        let answer = runtime.block_on(admin.delete_topics(&[&topic], &options));
+        answer.expect("an answer")
+    };
+    assert_eq!(delete(), [Ok(topic.clone())]);
+    assert_eq!(
+        delete(),
+        [Err((topic.clone(), RDKafkaErrorCode::UnknownTopicOrPartition))]
+    );
+    let metadata = admin.inner().fetch_metadata(None, TIMEOUT).expect("metadata");
+    assert!(metadata.topics().iter().all(|known| known.name() != topic));
 }
 
 #[test]

@@ -29,6 +29,8 @@ pub struct TestBroker {
     http: SocketAddr,
     data_dir: PathBuf,
     settings: Vec<(String, String)>,
+    /// For one start: where the server kills itself.
+    crash_at: Option<String>,
     stderr: Arc<Mutex<Vec<u8>>>,
     discard_data: bool,
 }
@@ -68,6 +70,7 @@ impl TestBroker {
             http: free,
             data_dir,
             settings: all,
+            crash_at: None,
             stderr: Arc::default(),
             discard_data: false,
         };
@@ -172,6 +175,23 @@ impl TestBroker {
         self.restart();
     }
 
+    /// Starts again, gives the server work, and waits until it has killed itself at a point of `processor::crash`.
+    ///
+    /// # Panics
+    /// When it ends in another way or not at all.
+    pub fn restart_until_it_dies(&mut self, point: &str, work: impl FnOnce(&TestBroker)) {
+        self.crash_at = Some(point.to_owned());
+        self.restart();
+        self.crash_at = None;
+        work(self);
+        let status = self.wait_for_exit();
+        assert_eq!(
+            status.signal(),
+            Some(Signal::KILL.as_raw()),
+            "{point}: the server ended with {status}"
+        );
+    }
+
     /// Adds or replaces a setting for the next start.
     pub fn set(&mut self, key: &str, value: &str) {
         self.settings.retain(|(known, _)| known != key);
@@ -191,6 +211,9 @@ impl TestBroker {
         command.arg("-X").arg(format!("http.listen={}", self.http));
         for (key, value) in &self.settings {
             command.arg("-X").arg(format!("{key}={value}"));
+        }
+        if let Some(point) = &self.crash_at {
+            command.env("TIDEMILL_CRASH_AT", point);
         }
         command
     }

@@ -22,4 +22,5 @@ pub mod paths;
 pub mod report;
 pub mod requests;
 pub mod stream;
+pub mod undecided;
 pub mod wait;

@@ -1,5 +1,6 @@
 """librdkafka through confluent-kafka: produce and consume with every codec, groups, time, transactions' readers, admin."""
 
+import json
 import os
 import sys
 import time
@@ -314,11 +315,60 @@ def seek_by_time():
     reader.close()
 
 
-def read_committed_reads_what_is_not_transactional():
-    topic = create_topic("committed")
-    produce(producer(), [(topic, 0, None, str(number).encode(), None, 0) for number in range(100)])
-    for isolation in ["read_committed", "read_uncommitted"]:
-        expect(len(read(topic, 100, isolation_level=isolation)), 100)
+def transactions_topic():
+    """A topic with aborted records, with the numbers of its committed records and of all of them."""
+    if given := os.environ.get("TIDEMILL_TEST_TRANSACTIONS"):
+        topic, committed, written = given.split(":")
+        return topic, int(committed), int(written)
+    # The broker serves transactions of clients.
+    topic = create_topic("transactions")
+    client = producer(transactional_id=unique("transactional"))
+    client.init_transactions(30)
+    for first, last, end in [
+        (0, 100, client.commit_transaction),
+        (100, 150, client.abort_transaction),
+        (100, 200, client.commit_transaction),
+    ]:
+        client.begin_transaction()
+        for number in range(first, last):
+            client.produce(topic, json.dumps({"n": number}).encode(), partition=0)
+        client.flush(30)
+        end(30)
+    return topic, 200, 250
+
+
+def read_to_end(topic, **options):
+    """The numbers that the records of a topic hold, up to the end that the reader is shown."""
+    client = consumer(enable_partition_eof=True, **options)
+    client.assign([TopicPartition(topic, 0, OFFSET_BEGINNING)])
+    numbers = []
+
+    def ended():
+        message = client.poll(0.2)
+        if message is None:
+            return False
+        if not message.error():
+            numbers.append(json.loads(message.value())["n"])
+            return False
+        if message.error().code() == KafkaError._PARTITION_EOF:
+            return True
+        raise KafkaException(message.error())
+
+    until(f"the end of {topic}", ended)
+    client.close()
+    return numbers
+
+
+def read_committed_leaves_out_what_was_aborted():
+    topic, committed, written = transactions_topic()
+    expect(committed < written, True, "there is something to leave out")
+    expect(read_to_end(topic, isolation_level="read_committed"), list(range(committed)))
+    everything = read_to_end(topic, isolation_level="read_uncommitted")
+    expect(len(everything), written)
+    # What was aborted was written again and is there twice.
+    expect(sorted(set(everything)), list(range(committed)))
+    # Without a word about it a client leaves out what was aborted.
+    expect(read_to_end(topic), list(range(committed)))
 
 
 def topics_are_administered():
@@ -424,7 +474,7 @@ run(
         a_group_reads_each_message_once_and_resumes_from_its_commit,
         static_members_come_back_without_a_rebalance,
         seek_by_time,
-        read_committed_reads_what_is_not_transactional,
+        read_committed_leaves_out_what_was_aborted,
         topics_are_administered,
         groups_are_administered,
         offsets_are_listed_by_kind,

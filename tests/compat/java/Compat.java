@@ -1,7 +1,9 @@
 import java.nio.charset.StandardCharsets;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collection;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
@@ -47,7 +49,7 @@ public final class Compat {
         checks.run("a group resumes from its commit", Compat::groupResumes);
         checks.run("static members come back without a rebalance", Compat::staticMembers);
         checks.run("seek by time", Compat::seekByTime);
-        checks.run("read_committed", Compat::readCommitted);
+        checks.run("read_committed leaves out what was aborted", Compat::readCommitted);
         checks.run("topics are administered", Compat::topics);
         checks.run("groups are administered", Compat::groups);
         checks.run("offsets are listed by kind", Compat::offsets);
@@ -222,14 +224,64 @@ public final class Compat {
         }
     }
 
-    private static void readCommitted() throws Exception {
-        String topic = Clients.createTopic("committed", 1, Map.of());
-        List<ProducerRecord<byte[], byte[]>> records = new ArrayList<>();
-        for (int number = 0; number < 100; number++) {
-            records.add(new ProducerRecord<>(topic, bytes("" + number)));
+    /** A topic with aborted records, with the numbers of its committed records and of all of them. */
+    private record Transactions(String topic, int committed, int written) {}
+
+    private static Transactions transactions() throws Exception {
+        String given = System.getenv("TIDEMILL_TEST_TRANSACTIONS");
+        if (given != null) {
+            String[] parts = given.split(":");
+            return new Transactions(parts[0], Integer.parseInt(parts[1]), Integer.parseInt(parts[2]));
         }
-        Clients.send(Map.of(), records);
-        Clients.read(topic, 1, 100, Map.of("isolation.level", "read_committed"));
+        // The broker serves transactions of clients.
+        String topic = Clients.createTopic("transactions", 1, Map.of());
+        try (var producer = Clients.producer(Map.of("transactional.id", Checks.unique("transactional")))) {
+            producer.initTransactions();
+            for (int[] range : new int[][] {{0, 100, 1}, {100, 150, 0}, {100, 200, 1}}) {
+                producer.beginTransaction();
+                for (int number = range[0]; number < range[1]; number++) {
+                    producer.send(new ProducerRecord<>(topic, bytes("{\"n\":" + number + "}")));
+                }
+                producer.flush();
+                if (range[2] == 1) {
+                    producer.commitTransaction();
+                } else {
+                    producer.abortTransaction();
+                }
+            }
+        }
+        return new Transactions(topic, 200, 250);
+    }
+
+    private static void readCommitted() throws Exception {
+        Transactions transactions = transactions();
+        List<String> due = new ArrayList<>();
+        for (int number = 0; number < transactions.committed; number++) {
+            due.add("{\"n\":" + number + "}");
+        }
+        Checks.expect("something to leave out", transactions.committed < transactions.written, true);
+        Checks.expect("read_committed", readToEnd(transactions.topic, "read_committed"), due);
+        List<String> everything = readToEnd(transactions.topic, "read_uncommitted");
+        Checks.expect("read_uncommitted", everything.size(), transactions.written);
+        // What was aborted was written again and is there twice.
+        Checks.expect("the same records", new HashSet<>(everything), new HashSet<>(due));
+    }
+
+    /** The values of a topic up to the end that the reader is shown. */
+    private static List<String> readToEnd(String topic, String isolation) throws Exception {
+        TopicPartition partition = new TopicPartition(topic, 0);
+        List<String> values = new ArrayList<>();
+        try (var consumer = Clients.consumer(Map.of("isolation.level", isolation))) {
+            consumer.assign(List.of(partition));
+            consumer.seekToBeginning(List.of(partition));
+            long end = consumer.endOffsets(List.of(partition)).get(partition);
+            Checks.until("the end of " + topic, () -> {
+                consumer.poll(Duration.ofMillis(100))
+                        .forEach(record -> values.add(new String(record.value(), StandardCharsets.UTF_8)));
+                return consumer.position(partition) >= end;
+            });
+        }
+        return values;
     }
 
     private static void topics() throws Exception {
