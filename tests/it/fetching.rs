@@ -157,25 +157,40 @@ fn a_fetch_inside_a_batch_gives_the_whole_batch() {
     }
 }
 
+/// The codes of Fetch and ListOffsets for a client that believes in a leader epoch: they judge it alike.
+fn code_at_epoch(connection: &mut Connection, topic: &Topic, epoch: i32) -> i16 {
+    let mut request = requests::fetch_request(VERSION, topic, 0, 0).with_max_wait_ms(0);
+    request.topics[0].partitions[0].current_leader_epoch = epoch;
+    let fetched = connection.call(VERSION, &request).responses[0].partitions[0].error_code;
+    for version in 4..=10 {
+        let mut list = requests::list_offsets_request(topic, 0, LATEST);
+        list.topics[0].partitions[0].current_leader_epoch = epoch;
+        let listed = connection.call(version, &list).topics[0].partitions[0].clone();
+        assert_eq!(listed.error_code, fetched, "ListOffsets version {version}");
+        let nothing = (listed.offset, listed.timestamp, listed.leader_epoch) == (-1, -1, -1);
+        assert_eq!(nothing, fetched != 0, "{listed:?}");
+    }
+    fetched
+}
+
 #[test]
 fn leader_epochs_are_checked() {
-    let (_target, mut connection, topic) = bed(1);
+    let (mut target, mut connection, topic) = bed(1);
+    let first = requests::leader_epoch(&mut connection, &topic, 0);
+    if let Target::Own(broker) = &mut target {
+        // A leadership begins with every start, so that there is an epoch to be behind.
+        assert!(broker.terminate().success());
+        broker.restart();
+        connection = Connection::open(&broker.kafka_address());
+        assert_eq!(requests::leader_epoch(&mut connection, &topic, 0), first + 1);
+    }
     let epoch = requests::leader_epoch(&mut connection, &topic, 0);
-    let mut with_epoch = |epoch: i32| {
-        let mut request = requests::fetch_request(VERSION, &topic, 0, 0).with_max_wait_ms(0);
-        request.topics[0].partitions[0].current_leader_epoch = epoch;
-        let fetched = connection.call(VERSION, &request).responses[0].partitions[0].error_code;
-        let mut list = requests::list_offsets_request(&topic, 0, LATEST);
-        list.topics[0].partitions[0].current_leader_epoch = epoch;
-        let listed = connection.call(10, &list).topics[0].partitions[0].error_code;
-        assert_eq!(fetched, listed);
-        fetched
-    };
-    assert_eq!(with_epoch(epoch), 0);
-    assert_eq!(with_epoch(-1), 0);
-    assert_eq!(with_epoch(epoch + 1), ResponseError::UnknownLeaderEpoch.code());
+    let mut code = |epoch: i32| code_at_epoch(&mut connection, &topic, epoch);
+    assert_eq!((code(epoch), code(-1)), (0, 0));
+    assert_eq!(code(epoch + 1), ResponseError::UnknownLeaderEpoch.code());
+    assert_eq!(code(i32::MAX), ResponseError::UnknownLeaderEpoch.code());
     if epoch > 0 {
-        assert_eq!(with_epoch(epoch - 1), ResponseError::FencedLeaderEpoch.code());
+        assert_eq!(code(epoch - 1), ResponseError::FencedLeaderEpoch.code());
     }
 }
 
@@ -231,6 +246,38 @@ fn special_timestamps_mean_what_kafka_says() {
     assert_eq!(ask(1, LATEST), (0, -1));
     assert_eq!(ask(1, MAX_TIMESTAMP), (-1, -1));
     assert_eq!(ask(1, 0), (-1, -1));
+}
+
+/// Each special timestamp has a version from which on it may be used; nothing waits to be tiered (-6).
+#[test]
+fn special_timestamps_have_their_versions() {
+    let (_target, mut connection, topic) = bed(1);
+    let now = requests::now_ms();
+    requests::produce(&mut connection, &topic, 0, &Batch::of_values(now, &["only"]));
+    for (timestamp, since, found) in [
+        (LATEST, 1, (1, -1)),
+        (EARLIEST, 1, (0, -1)),
+        (MAX_TIMESTAMP, 7, (0, now)),
+        (-4, 8, (0, -1)),
+        (-5, 9, (-1, -1)),
+        (-6, 11, (-1, -1)),
+    ] {
+        for version in 1..=11 {
+            let request = requests::list_offsets_request(&topic, 0, timestamp);
+            // Version 11 is laid out like 10.
+            let response = connection.call_as(version, version.min(10), &request);
+            let answer = &response.topics[0].partitions[0];
+            let due = match version < since {
+                true => (ResponseError::UnsupportedVersion.code(), -1, -1),
+                false => (0, found.0, found.1),
+            };
+            assert_eq!(
+                (answer.error_code, answer.offset, answer.timestamp),
+                due,
+                "timestamp {timestamp} in version {version}"
+            );
+        }
+    }
 }
 
 #[test]

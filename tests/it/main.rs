@@ -13,6 +13,7 @@ mod durability;
 mod exactly_once;
 mod fetching;
 mod groups;
+mod isolation;
 mod lifecycle;
 mod metadata;
 mod metrics;
