@@ -9,10 +9,10 @@ use tests::stream::Bed;
 
 use super::{ended, stderr, stdout, tidemill};
 
-const DONE: i32 = 0;
+pub(super) const DONE: i32 = 0;
 const FAILED: i32 = 1;
-const USAGE: i32 = 2;
-const NOT_FOUND: i32 = 3;
+pub(super) const USAGE: i32 = 2;
+pub(super) const NOT_FOUND: i32 = 3;
 const TIMED_OUT: i32 = 4;
 
 /// Runs a command with the broker's addresses in its environment.
@@ -38,7 +38,7 @@ fn run_with(broker: &TestBroker, arguments: &[&str], input: &str) -> Output {
 
 /// Runs a command that has to end with the code given, and gives its stdout.
 #[track_caller]
-fn expect(broker: &TestBroker, code: i32, arguments: &[&str]) -> String {
+pub(super) fn expect(broker: &TestBroker, code: i32, arguments: &[&str]) -> String {
     let output = run_with(broker, arguments, "");
     let (out, err) = (stdout(&output), stderr(&output));
     assert_eq!(output.status.code(), Some(code), "tidemill {arguments:?}\n{out}\n{err}");
@@ -306,42 +306,6 @@ fn configuration_is_printed_shown_and_checked() {
     ] {
         assert!(line(key).contains(value) && line(key).contains(origin), "{}", line(key));
     }
-}
-
-#[test]
-fn bench_measures_this_server() {
-    let broker = TestBroker::start();
-    let pid = broker.pid().to_string();
-    let bench = |arguments: &[&str]| -> Value {
-        let all = [arguments, &["-t", "bench", "-o", "json", "--pid", &pid]].concat();
-        serde_json::from_str(&expect(&broker, DONE, &all)).expect("JSON")
-    };
-    let produced = bench(&[
-        "bench",
-        "produce",
-        "-n",
-        "5000",
-        "-s",
-        "200",
-        "--idempotent",
-        "-z",
-        "lz4",
-    ]);
-    let consumed = bench(&["bench", "consume"]);
-    let latency = bench(&["bench", "latency", "-n", "300", "-r", "300", "-s", "100"]);
-    for report in [&produced, &consumed, &latency] {
-        assert!(report.as_object().is_some_and(|report| report.len() > 3), "{report}");
-    }
-    let text = expect(&broker, DONE, &["bench", "consume", "-t", "bench"]);
-    assert!(text.contains("/s"), "{text}");
-    assert_eq!(
-        expect(&broker, DONE, &["topic", "describe", "bench", "-o", "csv"])
-            .lines()
-            .count(),
-        5
-    );
-    expect(&broker, NOT_FOUND, &["bench", "consume", "-t", "missing"]);
-    expect(&broker, USAGE, &["bench", "dance"]);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The program as a person uses it: the demo, the commands against a running server, and every command that the pages for
 //! people tell them to type.
 
+mod bench;
 mod commands;
 mod pages;
 mod show;
