@@ -75,7 +75,12 @@ impl From<std::io::Error> for CliError {
 
 impl From<KafkaError> for CliError {
     fn from(error: KafkaError) -> CliError {
-        match error.rdkafka_error_code() {
+        let code = match error {
+            // The crate gives no code for what the admin client says.
+            KafkaError::AdminOp(code) => Some(code),
+            _ => error.rdkafka_error_code(),
+        };
+        match code {
             Some(code) => CliError::from_code(code, error.to_string()),
             None => CliError::failed(error.to_string()),
         }

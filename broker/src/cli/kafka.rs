@@ -17,10 +17,16 @@ pub(super) const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 #[derive(Debug, Clone, Args)]
 pub(crate) struct KafkaArgs {
     /// Address of the broker.
-    #[arg(short, long, env = "TIDEMILL_BROKERS", default_value = "127.0.0.1:9092")]
+    #[arg(
+        short,
+        long,
+        env = "TIDEMILL_BROKERS",
+        default_value = "127.0.0.1:9092",
+        global = true
+    )]
     pub(super) brokers: String,
     /// Properties of librdkafka, `name=value`.
-    #[arg(short = 'X', long = "property", value_name = "NAME=VALUE")]
+    #[arg(short = 'X', long = "property", value_name = "NAME=VALUE", global = true)]
     properties: Vec<String>,
 }
 

@@ -111,6 +111,76 @@ fn topics_are_made_written_read_changed_and_deleted() {
     assert_eq!(done(&["topic", "list", "-o", "ndjson"]), "");
 }
 
+/// Where the broker is may be said before the verb and behind it.
+#[test]
+fn connection_flags_stand_on_either_side_of_the_verb() {
+    let broker = TestBroker::start();
+    let address = broker.kafka_address();
+    let at = ["--brokers", &address, "-X", "client.id=flags"];
+    let run = |arguments: &[&[&str]], code: i32| {
+        let arguments = arguments.concat();
+        let mut command = tidemill(&arguments);
+        // Nobody listens there: the flag has to count for more than the environment.
+        let output = command
+            .env("TIDEMILL_BROKERS", "127.0.0.1:1")
+            .output()
+            .expect("it runs");
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {}", stderr(&output));
+        stdout(&output)
+    };
+    run(&[&["topic", "create"], &at, &["behind"]], DONE);
+    run(&[&["topic"], &at, &["create", "before"]], DONE);
+    run(&[&["topic", "create", "last"], &at], DONE);
+    let expected = "topic,partitions\nbefore,1\nbehind,1\nlast,1\n";
+    assert_eq!(run(&[&["topic", "list", "-o", "csv"], &at], DONE), expected);
+    assert_eq!(run(&[&["topic"], &at, &["list", "-o", "csv"]], DONE), expected);
+    run(&[&["group", "list"], &at], DONE);
+    run(&[&["group"], &at, &["list"]], DONE);
+    run(&[&["topic", "list", "-X", "nonsense"]], USAGE);
+    run(&[&["topic", "-X", "nonsense", "list"]], USAGE);
+}
+
+/// No broker, no answer, one code. The commands wait beside each other, because each waits for long.
+#[test]
+fn commands_without_a_broker_end_as_timed_out() {
+    let patience = ["-X", "message.timeout.ms=1000"];
+    let commands: [&[&str]; 14] = [
+        &["topic", "list"],
+        &["topic", "describe", "t"],
+        &["topic", "create", "t"],
+        &["topic", "delete", "t"],
+        &["topic", "alter", "t", "--partitions", "3"],
+        &["topic", "produce", "t"],
+        &["topic", "consume", "t", "-e"],
+        &["group", "list"],
+        &["group", "describe", "g"],
+        &["group", "seek", "g", "-t", "t", "--to", "start"],
+        &["group", "delete", "g"],
+        &["bench", "produce", "-n", "5"],
+        &["bench", "consume"],
+        &["bench", "latency", "-n", "5"],
+    ];
+    let running = commands.map(|arguments| {
+        let mut command = tidemill(&[arguments, &patience].concat());
+        command.env("TIDEMILL_BROKERS", "127.0.0.1:1");
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the binary can be run");
+        let input = child.stdin.take();
+        // Only one of them reads it.
+        let _ = input.expect("a pipe").write_all(b"line\n");
+        (arguments, child)
+    });
+    for (arguments, child) in running {
+        let output = child.wait_with_output().expect("it ends");
+        let (out, err) = (stdout(&output), stderr(&output));
+        assert_eq!(output.status.code(), Some(TIMED_OUT), "{arguments:?}\n{out}\n{err}");
+        assert!(out.is_empty() && !err.trim().is_empty(), "{arguments:?}\n{out}\n{err}");
+    }
+}
+
 #[test]
 fn topic_commands_fail_with_the_code_that_says_how() {
     let broker = TestBroker::start();
