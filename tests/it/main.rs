@@ -23,4 +23,5 @@ mod recovery;
 mod settings;
 mod sql;
 mod streaming;
+mod topic_keys;
 mod wire;
