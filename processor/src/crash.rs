@@ -14,6 +14,14 @@ pub const BETWEEN_MARKERS: &str = "between-markers";
 pub const BEFORE_STATE_WRITE: &str = "before-state-write";
 /// RocksDB knows of the epoch, the next one has not begun to commit.
 pub const AFTER_STATE_WRITE: &str = "after-state-write";
+/// CREATE has made the topics of a query, which is not stored yet.
+pub const BEFORE_OBJECT_STORED: &str = "before-object-stored";
+/// DROP has removed the object; everything that belonged to its query is still there.
+pub const AFTER_OBJECT_REMOVED: &str = "after-object-removed";
+/// Of a query that was dropped the group is gone, its transactional id and its topics are not.
+pub const AFTER_GROUP_DELETED: &str = "after-group-deleted";
+/// Of a query that was dropped only the changelog is left.
+pub const BEFORE_CHANGELOG_DELETED: &str = "before-changelog-deleted";
 
 const VARIABLE: &str = "TIDEMILL_CRASH_AT";
 

@@ -44,6 +44,15 @@ pub struct TopicHandle {
     pub internal: bool,
 }
 
+/// A topic that belongs to a query.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnedTopic {
+    /// The topic's name.
+    pub name: Arc<str>,
+    /// What [`TopicSpec::owner`] said.
+    pub owner: Arc<str>,
+}
+
 /// A topic to create for a query.
 #[derive(Debug, Clone)]
 pub struct TopicSpec {
@@ -71,6 +80,8 @@ pub trait Topics: Send + Sync {
     }
     /// All topics, sorted by name.
     fn list(&self) -> Vec<TopicHandle>;
+    /// The topics that have an owner, whether or not their logs are open.
+    fn owned(&self) -> Vec<OwnedTopic>;
     /// Creates a topic and returns it with its logs open.
     async fn create(&self, spec: TopicSpec) -> Result<TopicHandle, PortError>;
     /// Deletes a topic; one that does not exist is not an error.
@@ -83,8 +94,10 @@ pub trait EpochLog: Send + Sync {
     /// Fences the run before (producer epoch bump on the same transactional id), finishes or aborts what it left,
     /// and returns once the last decision's markers are durable everywhere.
     async fn open(&self, transactional_id: &str) -> Result<Box<dyn EpochWriter>, PortError>;
-    /// Forgets a transactional id and the group that mirrors its offsets, after DROP.
-    async fn retire(&self, transactional_id: &str, group: &str) -> Result<(), PortError>;
+    /// Deletes the group that mirrors the offsets of a query which writes no more. One that does not exist is no error.
+    async fn forget(&self, transactional_id: &str, group: &str) -> Result<(), PortError>;
+    /// Ends what the last run left undone and forgets the transactional id, which need not be known.
+    async fn retire(&self, transactional_id: &str) -> Result<(), PortError>;
 }
 
 /// The writer of one run of one query. One epoch is in flight at a time.

@@ -95,6 +95,18 @@ impl Http {
         }
     }
 
+    /// Sends one SQL statement to a server that may die of it.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub fn send_sql(&self, statement: &str) -> Result<(), ureq::Error> {
+        let url = format!("{}/v1/sql", self.url);
+        self.agent
+            .post(&url)
+            .send_json(json!({ "statement": statement }))
+            .map(drop)
+    }
+
     /// Runs one SQL statement that has to succeed and gives `{"columns", "rows", "command", "row_count"}`.
     ///
     /// # Panics

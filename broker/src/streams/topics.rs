@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use processor::ports::{PortError, TopicHandle, TopicSpec, Topics};
+use processor::ports::{OwnedTopic, PortError, TopicHandle, TopicSpec, Topics};
 use storage::Log;
 
 use super::catalog::port_error;
@@ -61,6 +61,17 @@ impl Topics for BrokerTopics {
         let mut topics: Vec<TopicHandle> = directory.topics().filter_map(|topic| self.handle(topic).ok()).collect();
         topics.sort_by(|one, other| one.name.cmp(&other.name));
         topics
+    }
+
+    fn owned(&self) -> Vec<OwnedTopic> {
+        let directory = self.partitions.directory();
+        let owned = directory.topics().filter_map(|topic| {
+            Some(OwnedTopic {
+                name: Arc::clone(&topic.name),
+                owner: topic.owner.clone()?,
+            })
+        });
+        owned.collect()
     }
 
     async fn create(&self, spec: TopicSpec) -> Result<TopicHandle, PortError> {

@@ -22,11 +22,13 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use coordinator::partition_of_key;
 use coordinator::transaction::{Decided, Opened, TransactionalId};
 use processor::ports::{EpochLog, EpochWriter, PortError};
+use protocol::ErrorCode;
 use protocol::ids::PartitionId;
 use tokio::task::JoinHandle;
 
@@ -42,6 +44,8 @@ use crate::producer_ids::ProducerIds;
 
 /// How long a query's transaction may stay open before a reader may take it for abandoned; it is open for milliseconds.
 const TIMEOUT_MS: i32 = 60_000;
+/// Time between two looks at a group whose partition is being loaded.
+const LOADING_PAUSE: Duration = Duration::from_millis(20);
 
 /// The transaction coordinator of this node.
 pub struct Transactions {
@@ -140,9 +144,24 @@ impl EpochLog for TransactionsPort {
         Ok(Box::new(writer))
     }
 
-    async fn retire(&self, transactional_id: &str, group: &str) -> Result<(), PortError> {
+    async fn forget(&self, transactional_id: &str, group: &str) -> Result<(), PortError> {
+        let mirror = self.0.mirrors().remove(transactional_id);
+        if let Some(mirror) = mirror {
+            // Its next commit would bring the group back. One that is under way is before the deletion in the queue.
+            mirror.abort();
+            let _ = mirror.await;
+        }
+        loop {
+            match self.0.groups.delete(group).await {
+                Ok(()) => return Ok(()),
+                Err(ErrorCode::CoordinatorLoadInProgress) => tokio::time::sleep(LOADING_PAUSE).await,
+                Err(code) => return Err(PortError::Storage(format!("group {group} was not deleted: {code:?}"))),
+            }
+        }
+    }
+
+    async fn retire(&self, transactional_id: &str) -> Result<(), PortError> {
         let id = TransactionalId::from(transactional_id);
-        let last_mirror = self.0.mirrors().remove(&id);
         // A new incarnation ends what the last one left open, and nobody can write under the old one any more.
         self.0.open_writer(Arc::clone(&id)).await?;
         let shard = self.0.shard(&id).await?;
@@ -150,18 +169,6 @@ impl EpochLog for TransactionsPort {
         let ((), ticket) = removed.map_err(TransactionError::from)?;
         ticket.wait().await?;
         self.0.mirrors().remove(&id);
-        if let Some(last_mirror) = last_mirror {
-            // Its last commit would bring the group back. Nobody can have stopped it halfway.
-            let _ = last_mirror.await;
-        }
-        // The mirror of the offsets is for lag tools only; a group that never had a commit cannot be deleted.
-        if let Err(code) = self.0.groups.delete(group).await {
-            tracing::debug!(
-                group,
-                ?code,
-                "the group that mirrored a dropped query's offsets was not deleted"
-            );
-        }
         Ok(())
     }
 }

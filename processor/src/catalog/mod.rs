@@ -119,6 +119,14 @@ impl Object {
         }
     }
 
+    /// True where so little of a stored object could be read that it is not known what it owns.
+    pub(crate) fn is_unreadable(&self) -> bool {
+        let Body::Broken { kind, stored: None, .. } = &self.body else {
+            return false;
+        };
+        self.sql.is_empty() || matches!(kind, ObjectKind::MaterializedView | ObjectKind::Sink)
+    }
+
     /// The query that runs for the object, if one does.
     pub(crate) fn running(&self) -> Option<&Arc<RunningQuery>> {
         match &self.body {

@@ -9,8 +9,9 @@ use datafusion::logical_expr::ExprSchemable;
 use super::draft::Draft;
 use super::{Engine, SessionSettings, SqlError, SqlState, StatementResult, command, plan_error, prepare};
 use crate::catalog::{Body, Object, Relation, Stored, StoredQuery, declared_relation};
+use crate::crash;
 use crate::plan::{Mode, watermark_expression};
-use crate::ports::StoredObject;
+use crate::ports::{OwnedTopic, StoredObject};
 use crate::runtime::{QuerySpec, Supervisor};
 use crate::sql::statement::{CreateQuery, CreateSink, CreateSource};
 
@@ -111,6 +112,7 @@ impl Engine {
         }
         self.resolve_bounds(&mut draft).await?;
         let created = self.create_topics(&mut draft).await?;
+        crash::pass(crash::BEFORE_OBJECT_STORED);
         let body = draft.body();
         let stored = draft.stored.clone();
         let uses = draft.planned.uses.clone();
@@ -186,6 +188,8 @@ impl Engine {
     }
 }
 
+const CHANGELOG_PREFIX: &str = "tidemill.changelog.";
+
 /// Names that a query has outside of SQL.
 pub(super) struct QueryNames {
     pub(super) changelog: String,
@@ -197,12 +201,22 @@ pub(super) struct QueryNames {
 impl QueryNames {
     pub(super) fn new(name: &str, stored: &StoredQuery) -> Self {
         let incarnation = format!("{}-{}", stored.id, stored.generation);
+        Self::of_incarnation(name, &incarnation)
+    }
+
+    fn of_incarnation(name: &str, incarnation: &str) -> Self {
         Self {
-            changelog: format!("tidemill.changelog.{incarnation}"),
+            changelog: format!("{CHANGELOG_PREFIX}{incarnation}"),
             transactional_id: format!("tidemill.query.{incarnation}"),
             group: format!("tidemill.query.{name}"),
-            state_folder: incarnation,
+            state_folder: incarnation.to_owned(),
         }
+    }
+
+    /// The names of the query that has this changelog; its owner is the query's name. `None` for any other topic.
+    pub(super) fn of_changelog(topic: &OwnedTopic) -> Option<Self> {
+        let incarnation = topic.name.strip_prefix(CHANGELOG_PREFIX)?;
+        Some(Self::of_incarnation(&topic.owner, incarnation))
     }
 }
 

@@ -1,11 +1,12 @@
-//! `DROP`. The object is gone once the catalog's store says so; what it leaves behind is cleared away afterwards, and
-//! again at the next start where that fails. DROP works while a query is failing.
+//! `DROP`. The object is gone once the catalog's store says so; what it leaves behind is cleared away afterwards. Where
+//! that fails, or the broker dies meanwhile, [`super::leftovers`] does it. DROP works while a query is failing.
 
 use std::sync::Arc;
 
 use super::create::QueryNames;
 use super::{Engine, SqlError, SqlState, StatementResult, command};
-use crate::catalog::{Object, StoredQuery};
+use crate::catalog::Object;
+use crate::crash;
 use crate::sql::statement::{Drop, ObjectKind};
 
 impl Engine {
@@ -52,38 +53,11 @@ impl Engine {
         }
         self.running().remove(&object.name);
         self.change_catalog(|catalog| catalog.remove(&object.name));
+        crash::pass(crash::AFTER_OBJECT_REMOVED);
         if let Some(stored) = object.stored() {
-            self.clear(&object.name, stored).await;
+            self.clear(&QueryNames::new(&object.name, stored), &stored.owns).await;
         }
         Ok(())
-    }
-
-    /// Clears away what a dropped query leaves behind.
-    async fn clear(&self, name: &str, stored: &StoredQuery) {
-        let names = QueryNames::new(name, stored);
-        if let Err(error) = self.ports.epochs.retire(&names.transactional_id, &names.group).await {
-            tracing::warn!(query = name, %error, "transactional id of a dropped query was not retired");
-        }
-        let mut topics = stored.owns.clone();
-        topics.push(names.changelog);
-        self.delete_topics(&topics).await;
-        self.remove_state(&names.state_folder).await;
-    }
-
-    /// Deletes a state folder, which may not exist.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "deleting blocks for the disk, and nothing waits for its success"
-    )]
-    pub(super) async fn remove_state(&self, folder: &str) {
-        let path = self.config.state_dir.join(folder);
-        let removed = tokio::task::spawn_blocking(move || match std::fs::remove_dir_all(&path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err((path, error)),
-            _ => Ok(()),
-        });
-        if let Ok(Err((path, error))) = removed.await {
-            tracing::warn!(path = %path.display(), %error, "state of a dropped query was not deleted");
-        }
     }
 }
 

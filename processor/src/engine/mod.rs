@@ -37,6 +37,7 @@ mod create;
 mod draft;
 mod drop;
 mod explain;
+mod leftovers;
 mod query;
 mod restore;
 mod rows;

@@ -1,11 +1,7 @@
 //! What was created before the last stop comes back: objects in the order of their creation, then their queries.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
-use uuid::Uuid;
-
-use super::create::QueryNames;
 use super::{Engine, SessionSettings};
 use crate::catalog::{Body, Object, Stored};
 use crate::ports::StoredObject;
@@ -17,14 +13,10 @@ impl Engine {
     pub(super) async fn restore(&self) {
         let mut order = self.changes.lock().await;
         let mut stored: Vec<(String, Stored)> = Vec::new();
-        let mut is_complete = true;
         for StoredObject { name, payload } in self.ports.catalog.load() {
             match Stored::decode(&payload) {
                 Ok(object) => stored.push((name, object)),
-                Err(reason) => {
-                    is_complete = false;
-                    self.keep_broken(&name, None, reason);
-                }
+                Err(reason) => self.keep_broken(&name, None, reason),
             }
         }
         stored.sort_by_key(|(_, object)| object.order);
@@ -34,11 +26,7 @@ impl Engine {
                 self.keep_broken(name, Some(object), reason);
             }
         }
-        match is_complete {
-            true => self.clear_leftovers(&stored).await,
-            // Whose they are is not known: a newer version's objects are back once that version is.
-            false => tracing::warn!("state of dropped queries is kept, since not every stored object can be read"),
-        }
+        self.clear_leftovers().await;
         for (name, _) in &stored {
             self.launch(name);
         }
@@ -96,45 +84,4 @@ impl Engine {
             });
         });
     }
-
-    /// Deletes changelogs and state of queries that are gone: a stop between DROP and clearing away leaves them.
-    async fn clear_leftovers(&self, stored: &[(String, Stored)]) {
-        let names: Vec<QueryNames> = stored
-            .iter()
-            .filter_map(|(name, object)| Some(QueryNames::new(name, object.query.as_ref()?)))
-            .collect();
-        let changelogs: HashSet<&str> = names.iter().map(|n| n.changelog.as_str()).collect();
-        let left: Vec<String> = self
-            .ports
-            .topics
-            .list()
-            .into_iter()
-            .filter(|t| t.internal && t.name.starts_with("tidemill.changelog.") && !changelogs.contains(&*t.name))
-            .map(|t| t.name.to_string())
-            .collect();
-        self.delete_topics(&left).await;
-        let folders: HashSet<&str> = names.iter().map(|n| n.state_folder.as_str()).collect();
-        for folder in self.state_folders() {
-            if !folders.contains(folder.as_str()) {
-                self.remove_state(&folder).await;
-            }
-        }
-    }
-
-    fn state_folders(&self) -> Vec<String> {
-        let Ok(entries) = std::fs::read_dir(&self.config.state_dir) else {
-            return Vec::new();
-        };
-        entries
-            .flatten()
-            .filter_map(|entry| entry.file_name().into_string().ok())
-            .filter(|name| is_state_folder(name))
-            .collect()
-    }
-}
-
-/// Whether a folder has the name of a query's state, as [`QueryNames`] makes it. Anything else in the folder is not ours.
-fn is_state_folder(name: &str) -> bool {
-    let parts = name.rsplit_once('-');
-    parts.is_some_and(|(id, generation)| Uuid::parse_str(id).is_ok() && generation.parse::<u32>().is_ok())
 }

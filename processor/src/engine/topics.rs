@@ -15,6 +15,11 @@ const RESERVED_PREFIX: &str = "tidemill.";
 impl Engine {
     /// Creates the topics that the query writes and that do not exist. Answers with their names.
     pub(super) async fn create_topics(&self, draft: &mut Draft) -> Result<Vec<String>, SqlError> {
+        if let OutputTarget::View { topic } = &draft.planned.plan.output.target
+            && self.is_leftover(topic)
+        {
+            self.clear_leftovers().await;
+        }
         let mut created = Vec::new();
         for (spec, own) in self.topic_specs(draft)? {
             let name = spec.name.clone();

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -16,8 +16,8 @@ use uuid::Uuid;
 
 use crate::config::EngineConfig;
 use crate::ports::{
-    CatalogStore, Clock, EpochLog, EpochReceipt, EpochWrite, EpochWriter, PortError, Ports, StoredObject, TopicHandle,
-    TopicSpec, Topics,
+    CatalogStore, Clock, EpochLog, EpochReceipt, EpochWrite, EpochWriter, OwnedTopic, PortError, Ports, StoredObject,
+    TopicHandle, TopicSpec, Topics,
 };
 
 /// Noon of 2026-01-01, in milliseconds.
@@ -27,6 +27,7 @@ pub(crate) const NOON: TimestampMs = 1_767_268_800_000;
 pub(crate) struct World {
     folder: TempDir,
     pub(crate) topics: Arc<TestTopics>,
+    pub(crate) epochs: Arc<PlainEpochs>,
     pub(crate) catalog: Arc<MemoryCatalog>,
     pub(crate) clock: Arc<TestClock>,
 }
@@ -36,8 +37,15 @@ impl World {
     pub(crate) fn new() -> Self {
         let folder = TempDir::new().expect("a temporary folder");
         let clock = Arc::new(TestClock(AtomicI64::new(NOON)));
+        let topics = Arc::new(TestTopics::new(folder.path(), Arc::clone(&clock)));
         Self {
-            topics: Arc::new(TestTopics::new(folder.path(), Arc::clone(&clock))),
+            epochs: Arc::new(PlainEpochs {
+                topics: Arc::clone(&topics),
+                clock: Arc::clone(&clock),
+                refuse: AtomicBool::new(false),
+                gone: Mutex::default(),
+            }),
+            topics,
             folder,
             catalog: Arc::default(),
             clock,
@@ -49,10 +57,7 @@ impl World {
         Ports {
             clock: self.clock.clone(),
             topics: self.topics.clone(),
-            epochs: Arc::new(PlainEpochs {
-                topics: self.topics.clone(),
-                clock: self.clock.clone(),
-            }),
+            epochs: self.epochs.clone(),
             catalog: self.catalog.clone(),
         }
     }
@@ -144,6 +149,9 @@ impl MonotonicClock for TestClock {
 pub(crate) struct TestTopics {
     manager: Arc<LogManager>,
     topics: Mutex<BTreeMap<String, TopicHandle>>,
+    owned: Mutex<BTreeMap<String, OwnedTopic>>,
+    /// While set, nothing is deleted.
+    pub(crate) refuse: AtomicBool,
 }
 
 impl TestTopics {
@@ -156,11 +164,17 @@ impl TestTopics {
         Self {
             manager,
             topics: Mutex::default(),
+            owned: Mutex::default(),
+            refuse: AtomicBool::new(false),
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, TopicHandle>> {
         self.topics.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock_owned(&self) -> MutexGuard<'_, BTreeMap<String, OwnedTopic>> {
+        self.owned.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     #[expect(clippy::disallowed_methods, reason = "any id will do")]
@@ -217,11 +231,25 @@ impl Topics for TestTopics {
         self.lock().values().cloned().collect()
     }
 
+    fn owned(&self) -> Vec<OwnedTopic> {
+        self.lock_owned().values().cloned().collect()
+    }
+
     async fn create(&self, spec: TopicSpec) -> Result<TopicHandle, PortError> {
-        self.add(&spec.name, spec.partitions.unwrap_or(1), spec.internal)
+        let created = self.add(&spec.name, spec.partitions.unwrap_or(1), spec.internal)?;
+        if let Some(owner) = spec.owner {
+            let owned = OwnedTopic {
+                name: created.name.clone(),
+                owner: owner.into(),
+            };
+            self.lock_owned().insert(spec.name, owned);
+        }
+        Ok(created)
     }
 
     async fn delete(&self, name: &str) -> Result<(), PortError> {
+        refused(&self.refuse)?;
+        self.lock_owned().remove(name);
         let removed = self.lock().remove(name);
         for log in removed.iter().flat_map(|handle| &handle.partitions) {
             self.manager.delete_log(log.topic_partition(), NOON).expect("deleted");
@@ -230,10 +258,26 @@ impl Topics for TestTopics {
     }
 }
 
-/// Epochs as plain batches: nothing here is about transactions.
-struct PlainEpochs {
+/// Epochs as plain batches: nothing here is about transactions. They can be told to refuse to forget.
+pub(crate) struct PlainEpochs {
     topics: Arc<TestTopics>,
     clock: Arc<TestClock>,
+    pub(crate) refuse: AtomicBool,
+    gone: Mutex<Vec<String>>,
+}
+
+impl PlainEpochs {
+    /// Groups that were forgotten and transactional ids that were retired since the last call, in this order.
+    pub(crate) fn take_gone(&self) -> Vec<String> {
+        std::mem::take(&mut *self.gone.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn note(&self, name: &str) -> Result<(), PortError> {
+        refused(&self.refuse)?;
+        let mut gone = self.gone.lock().unwrap_or_else(PoisonError::into_inner);
+        gone.push(name.to_owned());
+        Ok(())
+    }
 }
 
 #[async_trait]
@@ -245,8 +289,12 @@ impl EpochLog for PlainEpochs {
         }))
     }
 
-    async fn retire(&self, _transactional_id: &str, _group: &str) -> Result<(), PortError> {
-        Ok(())
+    async fn forget(&self, _transactional_id: &str, group: &str) -> Result<(), PortError> {
+        self.note(group)
+    }
+
+    async fn retire(&self, transactional_id: &str) -> Result<(), PortError> {
+        self.note(transactional_id)
     }
 }
 
@@ -275,19 +323,19 @@ impl EpochWriter for PlainWriter {
 #[derive(Default)]
 pub(crate) struct MemoryCatalog {
     objects: Mutex<BTreeMap<String, StoredObject>>,
-    pub(crate) refuse: std::sync::atomic::AtomicBool,
+    pub(crate) refuse: AtomicBool,
 }
 
 impl MemoryCatalog {
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, StoredObject>> {
         self.objects.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
 
-    fn check(&self) -> Result<(), PortError> {
-        match self.refuse.load(Ordering::SeqCst) {
-            true => Err(PortError::Storage("refused by the test".to_owned())),
-            false => Ok(()),
-        }
+fn refused(refuse: &AtomicBool) -> Result<(), PortError> {
+    match refuse.load(Ordering::SeqCst) {
+        true => Err(PortError::Storage("refused by the test".to_owned())),
+        false => Ok(()),
     }
 }
 
@@ -298,13 +346,13 @@ impl CatalogStore for MemoryCatalog {
     }
 
     async fn put(&self, object: StoredObject) -> Result<(), PortError> {
-        self.check()?;
+        refused(&self.refuse)?;
         self.lock().insert(object.name.clone(), object);
         Ok(())
     }
 
     async fn remove(&self, name: &str) -> Result<(), PortError> {
-        self.check()?;
+        refused(&self.refuse)?;
         self.lock().remove(name);
         Ok(())
     }

@@ -1,8 +1,12 @@
 //! A query's life: how it is watched, restarted, dropped and created again, and how it fails alone.
 
+use kafka_protocol::messages::OffsetFetchResponse;
 use serde_json::json;
+use tests::client::Connection;
 use tests::stream::{Bed, cell};
 use tests::wait;
+
+use crate::exactly_once::run_until_it_dies;
 
 use super::{AGGREGATES, Results, assert_same, base_ms, close_windows, events, keyed, model, send, source};
 
@@ -75,14 +79,20 @@ fn a_running_query_can_be_watched() {
 
     let committed: i64 = (0..PARTITIONS)
         .map(|partition| {
-            let mut connection = tests::client::Connection::open(&bed.broker.kafka_address());
+            let mut connection = Connection::open(&bed.broker.kafka_address());
             committed_offset(&mut connection, "tidemill.query.watched", &topic.name, partition)
         })
         .sum();
     assert_eq!(committed, 301, "the group mirrors the query's offsets");
 }
 
-fn committed_offset(connection: &mut tests::client::Connection, group: &str, topic: &str, partition: i32) -> i64 {
+fn committed_offset(connection: &mut Connection, group: &str, topic: &str, partition: i32) -> i64 {
+    let response = fetch_offset(connection, group, topic, partition);
+    assert_eq!(response.error_code, 0, "{response:?}");
+    response.topics[0].partitions[0].committed_offset
+}
+
+fn fetch_offset(connection: &mut Connection, group: &str, topic: &str, partition: i32) -> OffsetFetchResponse {
     use kafka_protocol::messages::OffsetFetchRequest;
     use kafka_protocol::messages::offset_fetch_request::OffsetFetchRequestTopic;
     let topic = OffsetFetchRequestTopic::default()
@@ -91,9 +101,7 @@ fn committed_offset(connection: &mut tests::client::Connection, group: &str, top
     let request = OffsetFetchRequest::default()
         .with_group_id(tests::requests::text(group).into())
         .with_topics(Some(vec![topic]));
-    let response = connection.call(7, &request);
-    assert_eq!(response.error_code, 0, "{response:?}");
-    response.topics[0].partitions[0].committed_offset
+    connection.call(7, &request)
 }
 
 #[test]
@@ -188,6 +196,67 @@ fn drop_and_create_inherit_nothing() {
         .filter(|name| name.starts_with("tidemill.changelog."))
         .collect();
     assert_eq!(changelogs.len(), 1, "{changelogs:?}");
+}
+
+/// Starts the server so that it dies at a point of the statement that is sent to it, and starts it again.
+fn die_in(bed: &mut Bed, point: &str, statement: &str) {
+    bed.broker.kill();
+    std::thread::scope(|scope| {
+        let dying = scope.spawn(|| run_until_it_dies(bed, point));
+        wait::until("the server that is going to die", || {
+            bed.http.try_get("/readyz").is_ok_and(|ready| ready.status == 200)
+        });
+        assert!(bed.http.send_sql(statement).is_err(), "{point}: it answered");
+        dying.join().expect("it died at its point");
+    });
+    bed.restart();
+}
+
+/// Committed offset of a group once it is loaded; -1 where there is none.
+fn loaded_offset(bed: &mut Bed, group: &str, topic: &str) -> i64 {
+    const LOADING: i16 = 14;
+    wait::until_some("the group to be loaded", || {
+        let response = fetch_offset(&mut bed.connection, group, topic, 0);
+        (response.error_code != LOADING).then(|| response.topics[0].partitions[0].committed_offset)
+    })
+}
+
+#[test]
+fn a_server_that_dies_in_drop_or_create_leaves_nothing_behind() {
+    const VIEW: &str = "CREATE MATERIALIZED VIEW totals AS SELECT k, count(*) AS n FROM s GROUP BY k";
+    const DROP: &str = "DROP MATERIALIZED VIEW totals";
+    let mut bed = Bed::start();
+    let topic = bed.topic("in", 1);
+    source(&bed, &topic, "");
+    send(&mut bed, &topic, 1, &events(14, base_ms(), 20));
+
+    die_in(&mut bed, "before-object-stored", VIEW);
+    for point in [
+        "after-object-removed",
+        "after-group-deleted",
+        "before-changelog-deleted",
+    ] {
+        assert_eq!(bed.http.rows("SHOW QUERIES").len(), 0, "{point}");
+        assert_eq!(bed.http.rows("SHOW TOPICS").len(), 1, "{point}");
+        bed.http.sql(VIEW);
+        bed.caught_up("totals", &topic.name);
+        die_in(&mut bed, point, DROP);
+        assert_eq!(
+            loaded_offset(&mut bed, "tidemill.query.totals", &topic.name),
+            -1,
+            "{point}"
+        );
+        assert_eq!(bed.http.try_sql(DROP).error_code(), "42P01", "{point}");
+    }
+    bed.http.sql(VIEW);
+    bed.caught_up("totals", &topic.name);
+    wait::until("every event to be counted", || {
+        bed.view_rows("SELECT sum(n) FROM totals") == [[json!(20)]]
+    });
+    let topics = std::fs::read_dir(bed.broker.data_dir().join("topics")).expect("topics");
+    let names = topics.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let changelogs = names.filter(|name| name.starts_with("tidemill.changelog.") && name.ends_with("-0"));
+    assert_eq!(changelogs.count(), 1);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use crate::error::SqlState;
 use crate::ports::Topics;
 use crate::sql::SessionSettings;
 
-const COUNTS: &str = "CREATE MATERIALIZED VIEW counts AS SELECT window_start, url, count(*) AS clicks \
+pub(super) const COUNTS: &str = "CREATE MATERIALIZED VIEW counts AS SELECT window_start, url, count(*) AS clicks \
                       FROM TUMBLE(clicks, ts, INTERVAL '1 minute') GROUP BY window_start, window_end, url";
 
 #[tokio::test]

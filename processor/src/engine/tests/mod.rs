@@ -16,6 +16,7 @@ mod decompression;
 mod docs;
 mod equivalence;
 mod explain;
+mod leftovers;
 mod memory;
 mod refusals;
 mod select;

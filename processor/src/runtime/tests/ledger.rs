@@ -123,7 +123,11 @@ impl EpochLog for LedgerPort {
         }))
     }
 
-    async fn retire(&self, _: &str, _: &str) -> Result<(), PortError> {
+    async fn forget(&self, _: &str, _: &str) -> Result<(), PortError> {
+        Ok(())
+    }
+
+    async fn retire(&self, _: &str) -> Result<(), PortError> {
         Ok(())
     }
 }

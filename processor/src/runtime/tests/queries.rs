@@ -355,7 +355,11 @@ impl EpochLog for Unavailable {
         Err(PortError::Storage("a partition is offline".to_owned()))
     }
 
-    async fn retire(&self, _: &str, _: &str) -> Result<(), PortError> {
+    async fn forget(&self, _: &str, _: &str) -> Result<(), PortError> {
+        Ok(())
+    }
+
+    async fn retire(&self, _: &str) -> Result<(), PortError> {
         Ok(())
     }
 }
