@@ -78,7 +78,8 @@ pub trait Topics: Send + Sync {
     fn find(&self, name: &str) -> Option<TopicHandle> {
         self.open(name).ok()
     }
-    /// All topics, sorted by name.
+    /// All topics whose logs are open, sorted by name. It opens none: the topics of the coordinators, whose logs are made
+    /// when they are first used, are left out as long as one of them was not.
     fn list(&self) -> Vec<TopicHandle>;
     /// The topics that have an owner, whether or not their logs are open.
     fn owned(&self) -> Vec<OwnedTopic>;

@@ -87,7 +87,7 @@ fn flights_of_a_year_with_kills() {
     for point in POINTS {
         for passes in PASSES {
             bed.broker.kill();
-            bed.broker.run_until_it_dies(&format!("{point}:{passes}"));
+            bed.broker.run_until_it_dies(&format!("{point}:{passes}"), || ());
         }
     }
     bed.restart();

@@ -3,6 +3,7 @@
 use kafka_protocol::messages::fetch_response::{AbortedTransaction, PartitionData};
 use kafka_protocol::messages::list_offsets_response::ListOffsetsPartitionResponse;
 use tests::batch::{Batch, TRANSACTIONAL};
+use tests::blocked::Blocked;
 use tests::client::Connection;
 use tests::requests::{self, EARLIEST, LATEST, MAX_TIMESTAMP, Topic};
 use tests::undecided::Undecided;
@@ -39,7 +40,7 @@ fn open(batches: &[Batch]) -> &[Batch] {
 #[test]
 fn an_open_transaction_is_the_end_for_readers_of_committed_records() {
     let mut undecided = Undecided::new();
-    let hidden = undecided.hide_decisions();
+    let hidden = Blocked::transaction_state(undecided.bed.broker.data_dir());
     undecided.bed.restart();
     let (connection, topic) = (&mut undecided.bed.connection, &undecided.output);
     let batches = requests::read_all(connection, topic, 0);

@@ -30,7 +30,6 @@ pub struct TestBroker {
     data_dir: PathBuf,
     settings: Vec<(String, String)>,
     /// For one start: where the server kills itself.
-    crash_at: Option<String>,
     stderr: Arc<Mutex<Vec<u8>>>,
     discard_data: bool,
 }
@@ -70,7 +69,6 @@ impl TestBroker {
             http: free,
             data_dir,
             settings: all,
-            crash_at: None,
             stderr: Arc::default(),
             discard_data: false,
         };
@@ -175,23 +173,6 @@ impl TestBroker {
         self.restart();
     }
 
-    /// Starts again, gives the server work, and waits until it has killed itself at a point of `processor::crash`.
-    ///
-    /// # Panics
-    /// When it ends in another way or not at all.
-    pub fn restart_until_it_dies(&mut self, point: &str, work: impl FnOnce(&TestBroker)) {
-        self.crash_at = Some(point.to_owned());
-        self.restart();
-        self.crash_at = None;
-        work(self);
-        let status = self.wait_for_exit();
-        assert_eq!(
-            status.signal(),
-            Some(Signal::KILL.as_raw()),
-            "{point}: the server ended with {status}"
-        );
-    }
-
     /// Adds or replaces a setting for the next start.
     pub fn set(&mut self, key: &str, value: &str) {
         self.settings.retain(|(known, _)| known != key);
@@ -212,9 +193,6 @@ impl TestBroker {
         for (key, value) in &self.settings {
             command.arg("-X").arg(format!("{key}={value}"));
         }
-        if let Some(point) = &self.crash_at {
-            command.env("TIDEMILL_CRASH_AT", point);
-        }
         command
     }
 
@@ -227,16 +205,18 @@ impl TestBroker {
         drop(self.launch());
     }
 
-    /// Runs the stopped server in the broker's place until it has killed itself at `point`, a place in the commit of a
-    /// query's epoch: `between-markers`, or `between-markers:3` for the third time that it passes there.
+    /// Runs the stopped server in the broker's place, gives it work, and waits until it has killed itself at `point`, one
+    /// of `processor::crash`: `between-markers`, or `between-markers:3` for the third time that it passes there. The
+    /// work has to wait for the server itself ([`Connection::open_once_up`](crate::client::Connection::open_once_up)).
     ///
     /// # Panics
     /// When it ends in another way, or not before the harness's deadline.
-    pub fn run_until_it_dies(&self, point: &str) {
+    pub fn run_until_it_dies(&self, point: &str, work: impl FnOnce()) {
         let mut command = self.command();
         command.env("TIDEMILL_CRASH_AT", point);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let mut child = command.spawn().expect("the binary can be run");
+        work();
         let status = wait::until_some(&format!("the server to die at {point}"), || {
             child.try_wait().expect("a child can be waited for")
         });

@@ -10,6 +10,8 @@ use bytes::{Buf, Bytes, BytesMut};
 use kafka_protocol::messages::{RequestHeader, ResponseHeader};
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request, StrBytes};
 
+use crate::wait;
+
 /// A test gives up on an answer after this long.
 const READ_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -31,6 +33,13 @@ impl Connection {
     #[must_use]
     pub fn open(address: &str) -> Connection {
         Connection::over(TcpStream::connect(address).unwrap_or_else(|error| panic!("{address}: {error}")))
+    }
+
+    /// Connects to `host:port` as soon as somebody listens there.
+    #[must_use]
+    pub fn open_once_up(address: &str) -> Connection {
+        let stream = wait::until_some("the server to listen", || TcpStream::connect(address).ok());
+        Connection::over(stream)
     }
 
     /// Connects to `host:port` from one of this machine's other addresses.

@@ -13,6 +13,7 @@
 )]
 
 pub mod batch;
+pub mod blocked;
 pub mod broker;
 pub mod client;
 pub mod faulty_fs;

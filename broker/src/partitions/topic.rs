@@ -56,6 +56,11 @@ impl Topic {
         self.slots.iter().filter_map(|slot| slot.get()?.as_ref().ok())
     }
 
+    /// Whether all logs are open: none is offline, and none still waits for its first use.
+    pub fn is_open(&self) -> bool {
+        self.open_partitions().count() == self.partition_count()
+    }
+
     /// Whether a log of this topic could not be opened.
     pub fn is_partly_offline(&self) -> bool {
         self.slots.iter().any(|slot| slot.get().is_some_and(Result::is_err))

@@ -58,7 +58,8 @@ impl Topics for BrokerTopics {
 
     fn list(&self) -> Vec<TopicHandle> {
         let directory = self.partitions.directory();
-        let mut topics: Vec<TopicHandle> = directory.topics().filter_map(|topic| self.handle(topic).ok()).collect();
+        let open = directory.topics().filter(|topic| topic.is_open());
+        let mut topics: Vec<TopicHandle> = open.filter_map(|topic| self.handle(topic).ok()).collect();
         topics.sort_by(|one, other| one.name.cmp(&other.name));
         topics
     }

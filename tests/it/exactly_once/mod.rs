@@ -229,7 +229,7 @@ fn a_commit_that_is_half_done_is_finished_or_undone() {
     for point in POINTS {
         for passes in PASSES {
             stage.bed.broker.kill();
-            stage.bed.broker.run_until_it_dies(&format!("{point}:{passes}"));
+            stage.bed.broker.run_until_it_dies(&format!("{point}:{passes}"), || ());
             stage.bed.restart();
             stage.assert_nothing_read_again();
         }
@@ -306,7 +306,10 @@ fn state_at_an_older_epoch_catches_up_with_the_changelog() {
             "{}",
             stage.bed.broker.messages()
         );
-        stage.bed.broker.run_until_it_dies(&format!("{point}:{LATE_PASS}"));
+        stage
+            .bed
+            .broker
+            .run_until_it_dies(&format!("{point}:{LATE_PASS}"), || ());
         let told_before = stage.bed.broker.messages().matches(RECOVERED).count();
         stage.bed.restart();
         let recoveries = recoveries(&stage.bed, told_before);

@@ -6,8 +6,6 @@ use tests::client::Connection;
 use tests::stream::{Bed, cell};
 use tests::wait;
 
-use crate::exactly_once::run_until_it_dies;
-
 use super::{AGGREGATES, Results, assert_same, base_ms, close_windows, events, keyed, model, send, source};
 
 const PARTITIONS: i32 = 3;
@@ -201,13 +199,11 @@ fn drop_and_create_inherit_nothing() {
 /// Starts the server so that it dies at a point of the statement that is sent to it, and starts it again.
 fn die_in(bed: &mut Bed, point: &str, statement: &str) {
     bed.broker.kill();
-    std::thread::scope(|scope| {
-        let dying = scope.spawn(|| run_until_it_dies(bed, point));
+    bed.broker.run_until_it_dies(point, || {
         wait::until("the server that is going to die", || {
             bed.http.try_get("/readyz").is_ok_and(|ready| ready.status == 200)
         });
         assert!(bed.http.send_sql(statement).is_err(), "{point}: it answered");
-        dying.join().expect("it died at its point");
     });
     bed.restart();
 }
