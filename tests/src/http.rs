@@ -79,8 +79,17 @@ impl Http {
     /// When the server does not answer.
     #[must_use]
     pub fn try_sql(&self, statement: &str) -> Answer {
+        self.try_sql_under(statement, &json!({}))
+    }
+
+    /// Runs one SQL statement under settings and gives the answer, whatever its status.
+    ///
+    /// # Panics
+    /// When the server does not answer.
+    #[must_use]
+    pub fn try_sql_under(&self, statement: &str, settings: &Value) -> Answer {
         let url = format!("{}/v1/sql", self.url);
-        let request = json!({ "statement": statement });
+        let request = json!({ "statement": statement, "settings": settings });
         let mut response = self
             .agent
             .post(&url)

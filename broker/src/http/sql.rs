@@ -54,7 +54,7 @@ pub(super) async fn sql(
         .execute(&request.statement, &parameters, &session, running)
         .await?
     {
-        StatementResult::Command { tag } => Ok(command(form, &tag)),
+        StatementResult::Command { tag } => Ok(command(form, &tag, &session)),
         StatementResult::Rows {
             schema,
             stream,
@@ -132,15 +132,21 @@ fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-/// The answer of a statement without rows.
-fn command(form: Form, tag: &str) -> Response {
+/// The answer of a statement without rows. The request was the whole session: who sets something is told what to send
+/// with the requests that it is to act on.
+fn command(form: Form, tag: &str, session: &SessionSettings) -> Response {
+    let mut end = serde_json::json!({ "command": tag, "row_count": 0 });
+    if tag == "SET" {
+        end["settings"] = serde_json::json!(session.given());
+    }
     let body = match form {
-        Form::Json => serde_json::json!({ "columns": [], "rows": [], "command": tag, "row_count": 0 }).to_string(),
+        Form::Json => {
+            end["columns"] = serde_json::json!([]);
+            end["rows"] = serde_json::json!([]);
+            end.to_string()
+        }
         Form::Ndjson => "[]\n".to_owned(),
-        Form::Events => format!(
-            "event: end\ndata: {}\n\n",
-            serde_json::json!({ "command": tag, "row_count": 0 })
-        ),
+        Form::Events => format!("event: end\ndata: {end}\n\n"),
         Form::Csv | Form::Arrow => return StatusCode::NO_CONTENT.into_response(),
     };
     ([(header::CONTENT_TYPE, form.media_type())], Body::from(body)).into_response()

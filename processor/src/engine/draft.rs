@@ -62,9 +62,9 @@ impl Engine {
             columns: &view.columns,
             target,
             key: &[],
-            options: &options,
         };
-        let planned = plan_stream(&self.planner, &self.scope(catalog), &request).map_err(|e| plan_error(&e, sql))?;
+        let scope = self.scope_under(catalog, &options);
+        let planned = plan_stream(&self.planner, &scope, &request).map_err(|e| plan_error(&e, sql))?;
         Ok(draft(
             &view.name,
             ObjectKind::MaterializedView,
@@ -99,9 +99,9 @@ impl Engine {
             columns: &[],
             target,
             key: &options.key,
-            options: &options.query,
         };
-        let planned = plan_stream(&self.planner, &self.scope(catalog), &request).map_err(|e| plan_error(&e, sql))?;
+        let scope = self.scope_under(catalog, &options.query);
+        let planned = plan_stream(&self.planner, &scope, &request).map_err(|e| plan_error(&e, sql))?;
         Ok(draft(
             &sink.name,
             ObjectKind::Sink,

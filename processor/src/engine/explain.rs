@@ -18,8 +18,9 @@ impl Engine {
         let catalog = self.catalog();
         let lines = match statement {
             Statement::Query(query) => {
-                let (plan, _) = self.plan_bounded(sql, *query, params)?;
-                self.execution()
+                let settings = session.values().query_options();
+                let (plan, _) = self.plan_bounded(sql, *query, params, &settings)?;
+                self.execution(&settings)
                     .explain(plan, verbose)
                     .await
                     .map_err(|e| plan_error(&e, sql))?

@@ -29,7 +29,7 @@ pub use crate::query::SkippedRows;
 use crate::query::{Execution, STEPS_AT_ONCE, ScanCounts, ScanLimits, ViewReader};
 use crate::runtime::{QueryHandle, QueryStatus};
 use crate::sql::statement::Statement;
-use crate::sql::{Parameter, SessionSettings, parse};
+use crate::sql::{Parameter, QueryOptions, SessionSettings, parse};
 use crate::stats::{QueryStats, SelectSnapshot, SelectStats};
 
 mod bounds;
@@ -141,7 +141,7 @@ impl Engine {
     ) -> Result<StatementResult, SqlError> {
         let statement = parse(sql, self.config.statement_bytes_max)?;
         match statement {
-            Statement::Query(query) => self.select(sql, *query, params, cancel).await,
+            Statement::Query(query) => self.select(sql, *query, params, session, cancel).await,
             Statement::Explain { verbose, statement } => self.explain(sql, *statement, verbose, params, session).await,
             Statement::CreateSource(source) => self.create_source(sql, &source).await,
             Statement::CreateView(view) => self.create_view(sql, &view).await,
@@ -210,6 +210,7 @@ impl Engine {
             catalog,
             topics: self.ports.topics.as_ref(),
             views: self,
+            committed_only: None,
             limits: ScanLimits {
                 read_bytes: self.config.read_bytes_per_round,
                 decompressed_bytes: self.config.decompressed_batch_bytes_max,
@@ -217,6 +218,20 @@ impl Engine {
                 steps: self.scan_steps.clone(),
             },
             counts: ScanCounts::new(&self.selects),
+        }
+    }
+
+    /// The scope of a statement with settings or options of its own.
+    fn scope_under<'a>(&'a self, catalog: &'a Catalog, options: &QueryOptions) -> Scope<'a> {
+        let scope = self.scope(catalog);
+        let memory_bytes = self.select_memory(options);
+        Scope {
+            committed_only: options.committed_only,
+            limits: ScanLimits {
+                memory_bytes,
+                ..scope.limits
+            },
+            ..scope
         }
     }
 }

@@ -5,7 +5,8 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Engine, Execution, Mode, Parameter, SkippedRows, SqlError, SqlState, StatementResult, plan_error, prepare,
+    Engine, Execution, Mode, Parameter, QueryOptions, SessionSettings, SkippedRows, SqlError, SqlState,
+    StatementResult, plan_error, prepare,
 };
 use datafusion::logical_expr::LogicalPlan;
 
@@ -16,12 +17,14 @@ impl Engine {
         sql: &str,
         query: Query,
         params: &[Parameter],
+        session: &SessionSettings,
         cancel: CancellationToken,
     ) -> Result<StatementResult, SqlError> {
         let permit = self.permit()?;
-        let (plan, skipped) = self.plan_bounded(sql, query, params)?;
+        let settings = session.values().query_options();
+        let (plan, skipped) = self.plan_bounded(sql, query, params, &settings)?;
         let (schema, stream) = self
-            .execution()
+            .execution(&settings)
             .run(plan, cancel, permit)
             .await
             .map_err(|e| plan_error(&e, sql))?;
@@ -48,10 +51,11 @@ impl Engine {
         sql: &str,
         mut query: Query,
         params: &[Parameter],
+        settings: &QueryOptions,
     ) -> Result<(LogicalPlan, SkippedRows), SqlError> {
         let catalog = self.catalog();
         let mentions = prepare(&mut query, &catalog, params)?;
-        let scope = self.scope(&catalog);
+        let scope = self.scope_under(&catalog, settings);
         let (plan, _) = self
             .planner
             .query(&scope, Mode::Bounded, &query, mentions)
@@ -59,11 +63,18 @@ impl Engine {
         Ok((plan, scope.counts.skipped))
     }
 
-    pub(super) fn execution(&self) -> Execution<'_> {
+    pub(super) fn execution(&self, settings: &QueryOptions) -> Execution<'_> {
         Execution {
             planner: &self.planner,
             now: self.ports.clock.now_ms(),
-            memory_limit: self.config.query_memory_limit,
+            memory_limit: self.select_memory(settings),
         }
+    }
+
+    /// The session may have less memory than the configuration gives, not more.
+    pub(super) fn select_memory(&self, settings: &QueryOptions) -> usize {
+        let most = self.config.query_memory_limit;
+        let wanted = settings.memory_limit.map(usize::try_from);
+        wanted.and_then(Result::ok).map_or(most, |wanted| wanted.min(most))
     }
 }

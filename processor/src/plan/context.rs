@@ -36,6 +36,8 @@ pub(crate) struct Scope<'a> {
     pub(crate) topics: &'a dyn Topics,
     /// Rows of materialized views.
     pub(crate) views: &'a dyn ViewRows,
+    /// Whether topics are read up to the last stable offset or beyond it, where this does not follow their sources.
+    pub(crate) committed_only: Option<bool>,
     /// Bounds of reading topics.
     pub(crate) limits: ScanLimits,
     /// What reading topics counts.
@@ -94,7 +96,7 @@ impl<'a> PlanContext<'a> {
     fn object(&self, object: &Arc<Object>) -> PlanResult<Arc<dyn TableProvider>> {
         self.used.borrow_mut().insert(object.name.clone());
         match &object.body {
-            Body::Source(relation) => Ok(self.topic_table(relation.clone())),
+            Body::Source(relation) => Ok(self.topic_table(self.isolated(relation.clone()))),
             Body::View { query, columns, .. } => self.inline(object, query, columns),
             Body::MaterializedView(view) => self.materialized(object, view),
             Body::Sink(_) => Err(external(SqlError::new(
@@ -106,6 +108,14 @@ impl<'a> PlanContext<'a> {
                 format!("\"{}\" could not be restored: {reason}", object.name),
             ))),
         }
+    }
+
+    /// The relation under the isolation of the statement. What a materialized view has not committed is never read.
+    fn isolated(&self, mut relation: Arc<Relation>) -> Arc<Relation> {
+        if let Some(committed_only) = self.scope.committed_only {
+            Arc::make_mut(&mut relation).options.committed_only = committed_only;
+        }
+        relation
     }
 
     fn topic_table(&self, relation: Arc<Relation>) -> Arc<dyn TableProvider> {
@@ -198,7 +208,9 @@ impl ContextProvider for PlanContext<'_> {
         };
         let provider = match self.scope.catalog.find(name) {
             Some(object) => self.object(object)?,
-            None if self.scope.topics.find(name).is_some() => self.topic_table(Arc::new(topic_relation(name))),
+            None if self.scope.topics.find(name).is_some() => {
+                self.topic_table(self.isolated(Arc::new(topic_relation(name))))
+            }
             None => return Err(self.missing(name)),
         };
         Ok(provider_as_source(provider))

@@ -1,5 +1,6 @@
 //! What a connection remembers between statements, and the parameters of one statement.
 
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ pub(crate) const SETTINGS: &[&str] = &[
 ];
 
 /// The settings of one connection; `SET` changes them. A client without connections, such as HTTP, makes one per
-/// request. It may be shared by threads.
+/// request, and keeps what [`SessionSettings::given`] says on its own side. It may be shared by threads.
 #[derive(Debug, Default)]
 pub struct SessionSettings {
     values: Mutex<SettingValues>,
@@ -35,6 +36,11 @@ impl SessionSettings {
     /// A session in which nothing is set.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// What is set, by name: given to another session, it is in the same state.
+    pub fn given(&self) -> BTreeMap<&'static str, String> {
+        self.lock().texts.iter().cloned().collect()
     }
 
     pub(crate) fn values(&self) -> SettingValues {

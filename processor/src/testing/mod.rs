@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use protocol::ids::{PartitionId, TimestampMs, TopicId, TopicPartition};
-use protocol::records::{Batch, BatchBuilder, BatchStamp, Codec};
+use protocol::records::{Batch, BatchBuilder, BatchStamp, Codec, ControlType, marker_batch};
 use storage::{AppendOrigin, DiskFs, Isolation, LogConfig, LogManager, MonotonicClock, StorageConfig, VisibleReader};
 use tempfile::TempDir;
 use uuid::Uuid;
@@ -22,6 +22,15 @@ use crate::ports::{
 
 /// Noon of 2026-01-01, in milliseconds.
 pub(crate) const NOON: TimestampMs = 1_767_268_800_000;
+
+/// The one transaction there is.
+const TRANSACTION: BatchStamp = BatchStamp {
+    producer_id: 77,
+    producer_epoch: 0,
+    base_sequence: 0,
+    transactional: true,
+    control: false,
+};
 
 /// The world.
 pub(crate) struct World {
@@ -96,6 +105,33 @@ impl World {
     /// Appends a batch as it is.
     pub(crate) fn append(&self, topic: &str, partition: PartitionId, batch: &Batch) {
         self.topics.append(topic, partition, batch, self.clock.now_ms());
+    }
+
+    /// Appends values as part of a transaction that stays open, to partition 0.
+    pub(crate) fn produce_open(&self, topic: &str, values: &[&str]) {
+        let mut batch = BatchBuilder::new(Codec::None, None, NOON);
+        for value in values {
+            batch.append(NOON, None, Some(value.as_bytes()), &[]);
+        }
+        self.append_own(topic, &batch.finish(TRANSACTION));
+    }
+
+    /// Aborts the open transaction of partition 0.
+    pub(crate) fn abort(&self, topic: &str) {
+        let BatchStamp {
+            producer_id,
+            producer_epoch,
+            ..
+        } = TRANSACTION;
+        let marker = marker_batch(producer_id, producer_epoch, ControlType::Abort, 0, NOON);
+        self.append_own(topic, &marker);
+    }
+
+    /// Appends a batch to partition 0 as the broker itself does.
+    fn append_own(&self, topic: &str, batch: &Batch) {
+        let handle = self.topics.find(topic).expect("the topic");
+        let appended = handle.partitions[0].append(batch, AppendOrigin::Coordinator, NOON);
+        appended.expect("appended");
     }
 
     /// Values of a topic in partition and offset order.

@@ -16,7 +16,7 @@ pub(super) const NOT_FOUND: i32 = 3;
 const TIMED_OUT: i32 = 4;
 
 /// Runs a command with the broker's addresses in its environment.
-fn run_with(broker: &TestBroker, arguments: &[&str], input: &str) -> Output {
+pub(super) fn run_with(broker: &TestBroker, arguments: &[&str], input: &str) -> Output {
     let mut command = tidemill(arguments);
     command
         .env("TIDEMILL_BROKERS", broker.kafka_address())

@@ -4,6 +4,7 @@
 mod bench;
 mod commands;
 mod pages;
+mod settings;
 mod show;
 mod terminal;
 

@@ -148,7 +148,10 @@ fn commands_have_no_rows_in_any_form() {
     assert_eq!(ask(&broker, JSON, set).json()["command"], "SET");
     assert_eq!(
         events(&ask(&broker, EVENTS, set).text()),
-        [("end".to_owned(), json!({ "command": "SET", "row_count": 0 }))]
+        [(
+            "end".to_owned(),
+            json!({ "command": "SET", "row_count": 0, "settings": { "epoch_interval": "1 s" } })
+        )]
     );
     assert_eq!(ask(&broker, NDJSON, set).text(), "[]\n");
     for form in [CSV, ARROW] {

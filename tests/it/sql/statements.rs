@@ -221,7 +221,11 @@ fn settings_are_set_shown_and_belong_to_one_request() {
     assert_eq!(shown("SHOW epoch_interval"), json!("100 ms"));
     assert_eq!(shown("SHOW parallelism"), json!("1"));
     assert_eq!(shown("SHOW isolation"), json!("read_committed"));
-    assert_eq!(tag(&bed.http, "SET epoch_interval = '250 ms'"), "SET");
+    assert_eq!(
+        bed.http.sql("SET epoch_interval = '250 ms'")["settings"],
+        json!({ "epoch_interval": "250 ms" })
+    );
+    assert_eq!(bed.http.sql("RESET epoch_interval")["settings"], json!({}));
     assert_eq!(tag(&bed.http, "SET SESSION isolation TO read_uncommitted"), "SET");
     assert_eq!(tag(&bed.http, "RESET epoch_interval"), "SET");
     assert_eq!(

@@ -115,7 +115,7 @@ async fn create_topics(kafka: &KafkaArgs) -> Result<(), CliError> {
 
 /// Creates the sources and views over HTTP, as a user would. Those of an earlier run in the same folder stay.
 async fn create_queries(env: &Env, http: &str) -> Result<(), CliError> {
-    let client = SqlClient::new(http);
+    let mut client = SqlClient::new(http);
     let created = env.spawn_blocking(move || {
         for statement in sql::split(QUERIES).map_err(|error| CliError::failed(error.to_string()))? {
             match client.execute(&statement) {

@@ -1,13 +1,17 @@
 //! `POST /v1/sql`.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::cli::error::CliError;
 
-/// A connection-less client: every statement is one request.
+/// A connection-less client: every statement is one request. The session is on this side: what a SET answered goes along
+/// with every statement behind it.
 pub(crate) struct SqlClient {
     url: String,
+    settings: BTreeMap<String, String>,
     agent: ureq::Agent,
 }
 
@@ -20,6 +24,9 @@ pub(crate) struct SqlResult {
     /// Rows of JSON values.
     #[serde(default)]
     pub(crate) rows: Vec<Vec<Box<RawValue>>>,
+    /// After SET and RESET: all that is set now.
+    #[serde(default)]
+    settings: Option<BTreeMap<String, String>>,
     /// Command tag, such as `CREATE SOURCE`.
     #[serde(default)]
     pub(crate) command: String,
@@ -56,13 +63,14 @@ impl SqlClient {
         let config = ureq::Agent::config_builder().http_status_as_error(false).build();
         SqlClient {
             url: format!("{}/v1/sql", server.trim_end_matches('/')),
+            settings: BTreeMap::new(),
             agent: config.into(),
         }
     }
 
     /// Runs one statement.
-    pub(crate) fn execute(&self, statement: &str) -> Result<SqlResult, CliError> {
-        let body = serde_json::json!({ "statement": statement });
+    pub(crate) fn execute(&mut self, statement: &str) -> Result<SqlResult, CliError> {
+        let body = serde_json::json!({ "statement": statement, "settings": self.settings });
         let mut response = self
             .agent
             .post(&self.url)
@@ -72,8 +80,12 @@ impl SqlClient {
         let mut reader = response.body_mut().with_config().limit(u64::MAX).reader();
         let text = std::io::read_to_string(&mut reader)?;
         if status.is_success() {
-            return serde_json::from_str(&text)
-                .map_err(|error| CliError::failed(format!("the server's answer is malformed: {error}")));
+            let result: SqlResult = serde_json::from_str(&text)
+                .map_err(|error| CliError::failed(format!("the server's answer is malformed: {error}")))?;
+            if let Some(settings) = &result.settings {
+                self.settings.clone_from(settings);
+            }
+            return Ok(result);
         }
         Err(refusal(status.as_u16(), &text))
     }

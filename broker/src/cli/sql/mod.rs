@@ -33,15 +33,15 @@ pub(crate) struct SqlArgs {
 
 /// Runs statements; the first that fails ends a script.
 pub(crate) fn run(args: SqlArgs) -> Result<(), CliError> {
-    let client = SqlClient::new(&args.server);
+    let mut client = SqlClient::new(&args.server);
     let text = match (&args.command, &args.file) {
         (Some(command), _) => command.clone(),
         (None, Some(path)) => read(path)?,
-        (None, None) if stdin().is_terminal() => return shell::run(&client, args.output),
+        (None, None) if stdin().is_terminal() => return shell::run(&mut client, args.output),
         (None, None) => read(Path::new("-"))?,
     };
     for statement in split(&text).map_err(|error| CliError::failed(error.to_string()))? {
-        execute(&client, &statement, args.output)?;
+        execute(&mut client, &statement, args.output)?;
     }
     Ok(())
 }
@@ -54,7 +54,7 @@ fn read(path: &Path) -> Result<String, CliError> {
 }
 
 /// Runs one statement and prints what it answered.
-fn execute(client: &SqlClient, statement: &str, format: Format) -> Result<(), CliError> {
+fn execute(client: &mut SqlClient, statement: &str, format: Format) -> Result<(), CliError> {
     let result = client.execute(statement)?;
     if result.columns.is_empty() {
         message(&result.command);

@@ -13,7 +13,7 @@ const HELP: &str = "Statements end with a semicolon. \\d shows topics and object
     Try: SHOW TOPICS; SHOW QUERIES; SELECT * FROM \"my-topic\" LIMIT 10;";
 
 /// Reads and runs statements until the end of input.
-pub(super) fn run(client: &SqlClient, format: Format) -> Result<(), CliError> {
+pub(super) fn run(client: &mut SqlClient, format: Format) -> Result<(), CliError> {
     let mut editor = DefaultEditor::new().map_err(|error| CliError::failed(error.to_string()))?;
     message("Tidemill SQL. \\? for help, \\q or Ctrl-D to leave.");
     let mut pending = String::new();
@@ -33,7 +33,7 @@ pub(super) fn run(client: &SqlClient, format: Format) -> Result<(), CliError> {
 
 /// Adds a line to the pending text and runs what is complete; returns what is still pending.
 fn take_line(
-    client: &SqlClient,
+    client: &mut SqlClient,
     format: Format,
     editor: &mut DefaultEditor,
     mut pending: String,
@@ -65,7 +65,7 @@ fn is_complete(text: &str) -> bool {
 }
 
 /// A failure is shown; the prompt goes on.
-fn run_all(client: &SqlClient, format: Format, text: &str) {
+fn run_all(client: &mut SqlClient, format: Format, text: &str) {
     let outcome = split(text)
         .map_err(|error| CliError::failed(error.to_string()))
         .and_then(|statements| {

@@ -20,6 +20,7 @@ mod leftovers;
 mod memory;
 mod refusals;
 mod select;
+mod settings;
 
 /// An engine with its world.
 pub(super) struct Setup {

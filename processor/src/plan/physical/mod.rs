@@ -25,7 +25,6 @@ use crate::catalog::{Bounds, Relation};
 use crate::error::{SqlError, SqlState};
 use crate::functions::window::{WindowShape, start_of_end, tumble_end, tumble_start};
 use crate::query::TopicTable;
-use crate::sql::QueryOptions;
 use crate::sql::statement::StreamQuery;
 use crate::sql::types::timestamptz;
 
@@ -44,8 +43,6 @@ pub(crate) struct StreamRequest<'a> {
     pub(crate) target: OutputTarget,
     /// Columns that make the record key of an append stream.
     pub(crate) key: &'a [String],
-    /// Options of the query.
-    pub(crate) options: &'a QueryOptions,
 }
 
 /// A planned query.
@@ -91,13 +88,9 @@ pub(crate) fn plan_stream(planner: &Planner, scope: &Scope<'_>, request: &Stream
     let output_schema = pipeline.finish()?;
     let append_only = pipeline.grouping.is_none() || emit.on_update.is_none();
     let key = pipeline.output_key(&output_schema, append_only, request.key)?;
-    let mut source = pipeline.source;
-    if let Some(committed_only) = request.options.committed_only {
-        source.committed_only = committed_only;
-    }
     Ok(Planned {
         plan: StreamPlan {
-            source,
+            source: pipeline.source,
             stages: pipeline.stages,
             emit,
             output: OutputPlan {
