@@ -78,6 +78,14 @@ pub trait Topics: Send + Sync {
     fn find(&self, name: &str) -> Option<TopicHandle> {
         self.open(name).ok()
     }
+    /// Whether there is a topic of that name, offline or not.
+    fn exists(&self, name: &str) -> bool {
+        !matches!(self.open(name), Err(PortError::UnknownTopic(_)))
+    }
+    /// The logs of the topic of that name that are open, in partition order, whatever became of the others.
+    fn open_logs(&self, name: &str) -> Vec<Arc<Log>> {
+        self.find(name).map_or_else(Vec::new, |topic| topic.partitions)
+    }
     /// All topics whose logs are open, sorted by name. It opens none: the topics of the coordinators, whose logs are made
     /// when they are first used, are left out as long as one of them was not.
     fn list(&self) -> Vec<TopicHandle>;

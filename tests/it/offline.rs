@@ -43,6 +43,49 @@ fn an_offline_partition_is_nobody_elses_business() {
     assert!(bed.query("counted").is_none(), "what was dropped stays so");
 }
 
+/// A query that waits for a partition of its source still has to read the others: retention must leave them alone.
+#[test]
+fn retention_waits_for_a_query_that_waits_for_a_partition() {
+    const SETTINGS: [(&str, &str); 2] = [
+        ("kafka.defaults.log.retention.check.interval.ms", "50"),
+        ("kafka.defaults.log.segment.bytes", "1048576"),
+    ];
+    let mut bed = Bed::start_with(&SETTINGS);
+    let (read, free) = (bed.topic("read", 2), bed.topic("free", 2));
+    bed.http.sql(&format!(
+        "CREATE SINK copy AS SELECT _partition AS p FROM \"{}\" WITH (connector = 'topic', topic = 'copy')",
+        read.name
+    ));
+    for partition in 0..2 {
+        bed.send(&read, partition, &["first"]);
+    }
+    bed.rows_until("copy", "the first rows", |rows| rows.len() == 2);
+    bed.caught_up("copy", &read.name);
+    assert!(bed.broker.terminate().success());
+    let blocked = Blocked::topic(bed.broker.data_dir(), &read.name);
+    bed.restart();
+
+    let filler = "x".repeat(600_000);
+    for topic in [&free, &read] {
+        for _ in 0..10 {
+            bed.send(topic, 1, &[&filler]);
+        }
+    }
+    for topic in [&read, &free] {
+        requests::set_config(&mut bed.connection, topic, "retention.bytes", "1048576");
+    }
+    tests::wait::until("retention to take what nobody reads", || {
+        requests::list_offset(&mut bed.connection, &free, 1, requests::EARLIEST).offset > 1
+    });
+    let start = requests::list_offset(&mut bed.connection, &read, 1, requests::EARLIEST).offset;
+    assert!(start <= 1, "the query has read one record and not the second: {start}");
+    assert!(bed.broker.terminate().success());
+    blocked.undo();
+    bed.restart();
+    bed.caught_up("copy", &read.name);
+    assert_eq!(bed.rows("copy").len(), 12);
+}
+
 /// Output of the query; markers go out in the order of names, so the changelog's comes first.
 const OUTPUT: &str = "zz_output";
 

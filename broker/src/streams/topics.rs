@@ -56,6 +56,14 @@ impl Topics for BrokerTopics {
         self.handle(&*topic.map_err(|_| PortError::UnknownTopic(name.to_owned()))?)
     }
 
+    fn open_logs(&self, name: &str) -> Vec<Arc<Log>> {
+        let Ok(topic) = self.partitions.topic(name) else {
+            return Vec::new();
+        };
+        let open = topic.open_partitions().map(|partition| Arc::clone(&partition.log));
+        open.collect()
+    }
+
     fn list(&self) -> Vec<TopicHandle> {
         let directory = self.partitions.directory();
         let open = directory.topics().filter(|topic| topic.is_open());

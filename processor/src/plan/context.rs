@@ -208,9 +208,7 @@ impl ContextProvider for PlanContext<'_> {
         };
         let provider = match self.scope.catalog.find(name) {
             Some(object) => self.object(object)?,
-            None if self.scope.topics.find(name).is_some() => {
-                self.topic_table(self.isolated(Arc::new(topic_relation(name))))
-            }
+            None if self.scope.topics.exists(name) => self.topic_table(self.isolated(Arc::new(topic_relation(name)))),
             None => return Err(self.missing(name)),
         };
         Ok(provider_as_source(provider))

@@ -47,9 +47,7 @@ impl Supervisor {
             ended: ended_seen,
         };
         let pins = SourcePins::new(handle.spec.transactional_id.as_str());
-        if let Some(topic) = ports.topics.find(&handle.spec.plan.source.topic) {
-            pins.hold(&topic);
-        }
+        pins.hold(&ports.topics.open_logs(&handle.spec.plan.source.topic));
         let supervised = Supervised {
             pins: Arc::new(pins),
             path: config.state_dir.join(handle.spec.state_folder()),
@@ -236,6 +234,9 @@ impl Supervised {
     }
 
     fn run(&self, rocks: &mut Option<Arc<Rocks>>) -> Result<RunEnd, RunError> {
+        // A partition that was offline may be back, while another one still keeps the run from starting.
+        self.pins
+            .hold(&self.ports.topics.open_logs(&self.spec.plan.source.topic));
         let open = match rocks {
             Some(open) => Arc::clone(open),
             None => Arc::clone(rocks.insert(open_state(&self.path)?)),

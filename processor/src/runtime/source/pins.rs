@@ -6,8 +6,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use protocol::ids::{Offset, TopicPartition};
 use storage::{Log, Pin};
 
-use crate::ports::TopicHandle;
-
 /// The pins of a query. They outlive its runs: between two of them, and before the first, retention must not take what
 /// the next one needs.
 pub(in crate::runtime) struct SourcePins {
@@ -24,9 +22,9 @@ impl SourcePins {
         }
     }
 
-    /// Holds all that a topic has, until a run knows better.
-    pub(in crate::runtime) fn hold(&self, topic: &TopicHandle) {
-        for log in &topic.partitions {
+    /// Holds all that a topic's open logs have, until a run knows better. Logs that are held already stay so.
+    pub(in crate::runtime) fn hold(&self, logs: &[Arc<Log>]) {
+        for log in logs {
             self.at(log, log.marks().log_start);
         }
     }

@@ -9,15 +9,15 @@ use datafusion::logical_expr::Operator;
 use datafusion::physical_expr::expressions::{BinaryExpr, col, lit};
 use protocol::ids::TimestampMs;
 use protocol::records::{BatchBuilder, BatchStamp, Codec};
-use storage::AppendOrigin;
+use storage::{AppendOrigin, Log};
 
 use super::super::{QueryStatus, Supervisor};
 use super::bench::{BOTH, Bench, CLOSE, MINUTE, RESULT, SOURCE, SteppingClock, bounded, plan, spec, view};
 use super::ledger::{Failure, Stage};
 use crate::config::EngineConfig;
 use crate::plan::graph::{Emit, ErrorPolicy, Stage as PlanStage};
-use crate::ports::{Clock, EpochLog, EpochWriter, PortError, Ports, TopicSpec, Topics};
-use crate::testing::NOON;
+use crate::ports::{Clock, EpochLog, EpochWriter, OwnedTopic, PortError, Ports, TopicHandle, TopicSpec, Topics};
+use crate::testing::{NOON, TestTopics};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bounded_query_finishes_with_the_right_answer() {
@@ -362,6 +362,58 @@ impl EpochLog for Unavailable {
     async fn retire(&self, _: &str) -> Result<(), PortError> {
         Ok(())
     }
+}
+
+/// Topics of which partition 0 is offline.
+struct OneOffline(Arc<TestTopics>);
+
+#[async_trait::async_trait]
+impl Topics for OneOffline {
+    fn open(&self, name: &str) -> Result<TopicHandle, PortError> {
+        match name {
+            SOURCE => Err(PortError::Storage(format!("{name}-0 is offline"))),
+            _ => self.0.open(name),
+        }
+    }
+
+    fn open_logs(&self, name: &str) -> Vec<Arc<Log>> {
+        self.0.open_logs(name).split_off(1)
+    }
+
+    fn list(&self) -> Vec<TopicHandle> {
+        self.0.list()
+    }
+
+    fn owned(&self) -> Vec<OwnedTopic> {
+        self.0.owned()
+    }
+
+    async fn create(&self, spec: TopicSpec) -> Result<TopicHandle, PortError> {
+        self.0.create(spec).await
+    }
+
+    async fn delete(&self, name: &str) -> Result<(), PortError> {
+        self.0.delete(name).await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn partitions_are_held_while_another_one_is_offline() {
+    let bench = Bench::new(2);
+    bench.produce_events(2);
+    let ports = Ports {
+        topics: Arc::new(OneOffline(Arc::clone(&bench.world.topics))),
+        ..bench.ports()
+    };
+    let log = bench.world.topics.find(SOURCE).unwrap().partitions.remove(1);
+    let handle = Supervisor::start(spec(&bounded(CLOSE)), ports, &bench.config());
+    let held = || log.pins().iter().map(|(_, from)| *from).collect::<Vec<_>>();
+    assert_eq!(held(), [0], "at once, so that it is there before retention starts");
+    while handle.stats().snapshot().restarts < 2 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(held(), [0]);
+    handle.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
