@@ -112,6 +112,8 @@ pub trait EpochLog: Send + Sync {
 /// The writer of one run of one query. One epoch is in flight at a time.
 #[async_trait]
 pub trait EpochWriter: Send {
+    /// Has a group show where a run begins, for lag tools: the run before may have ended before it could.
+    fn show(&self, _group: &str, _sources: Vec<(TopicPartition, Offset)>) {}
     /// Writes one epoch as one transaction and returns when its decision is durable. After an error the writer is
     /// dead: the query restarts from its last committed epoch with a new writer.
     async fn commit(&mut self, epoch: EpochWrite) -> Result<EpochReceipt, PortError>;

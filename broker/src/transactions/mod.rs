@@ -30,8 +30,8 @@ use coordinator::transaction::{Decided, Opened, TransactionalId};
 use processor::ports::{EpochLog, EpochWriter, PortError};
 use protocol::ErrorCode;
 use protocol::ids::PartitionId;
-use tokio::task::JoinHandle;
 
+use self::mirror::{Mirror, Shown};
 use self::shard::{Shard, ShardError};
 use self::writer::Writer;
 use crate::cluster::Controller;
@@ -55,8 +55,8 @@ pub struct Transactions {
     groups: Arc<Groups>,
     producer_ids: Arc<ProducerIds>,
     shards: Mutex<BTreeMap<PartitionId, Arc<Shard>>>,
-    /// What writes the offsets of each query's newest run for lag tools; it outlives the run by its last offsets.
-    mirrors: Mutex<BTreeMap<TransactionalId, JoinHandle<()>>>,
+    /// What writes the offsets of each query for lag tools, over all of its runs.
+    mirrors: Mutex<BTreeMap<TransactionalId, Mirror>>,
 }
 
 impl Transactions {
@@ -87,8 +87,17 @@ impl Transactions {
         }
     }
 
-    fn mirrors(&self) -> MutexGuard<'_, BTreeMap<TransactionalId, JoinHandle<()>>> {
+    fn mirrors(&self) -> MutexGuard<'_, BTreeMap<TransactionalId, Mirror>> {
         self.mirrors.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The mirror of a transactional id, for a run of its query.
+    fn mirror(&self, id: &TransactionalId) -> Shown {
+        let mut mirrors = self.mirrors();
+        let mirror = mirrors.entry(Arc::clone(id));
+        mirror
+            .or_insert_with(|| Mirror::start(&self.env, Arc::clone(&self.groups)))
+            .shown()
     }
 
     /// The shard that owns a transactional id; the topic is created when it is first needed.
@@ -147,9 +156,8 @@ impl EpochLog for TransactionsPort {
     async fn forget(&self, transactional_id: &str, group: &str) -> Result<(), PortError> {
         let mirror = self.0.mirrors().remove(transactional_id);
         if let Some(mirror) = mirror {
-            // Its next commit would bring the group back. One that is under way is before the deletion in the queue.
-            mirror.abort();
-            let _ = mirror.await;
+            // Its next commit would bring the group back.
+            mirror.end().await;
         }
         loop {
             match self.0.groups.delete(group).await {

@@ -18,7 +18,7 @@ use protocol::ids::{Offset, Sequence, TopicPartition};
 use protocol::records::BatchStamp;
 use storage::{AppendOrigin, FlushTicket, Log};
 
-use super::mirror::Mirror;
+use super::mirror::Shown;
 use super::recovery::on_disk;
 use super::shard::Shard;
 use super::{TransactionError, Transactions};
@@ -31,7 +31,7 @@ pub(super) struct Writer {
     producer: Producer,
     /// Next sequence number per partition: a new incarnation starts at 0 everywhere.
     sequences: BTreeMap<TopicPartition, Sequence>,
-    mirror: Mirror,
+    mirror: Shown,
     /// Markers of the epoch before that may not be durable yet.
     markers: Vec<FlushTicket>,
     /// Set while an epoch is being written: one that is left half done can only be ended by a new incarnation.
@@ -45,8 +45,7 @@ impl Writer {
         id: TransactionalId,
         producer: Producer,
     ) -> Self {
-        let (mirror, following) = Mirror::start(&transactions.env, Arc::clone(&transactions.groups));
-        transactions.mirrors().insert(Arc::clone(&id), following);
+        let mirror = transactions.mirror(&id);
         Self {
             transactions,
             shard,
@@ -88,7 +87,7 @@ impl Writer {
         decided.wait().await?;
         self.write_markers(&markers, &logs)?;
         if let Some(group) = epoch.group {
-            self.mirror.show(group, epoch.sources);
+            self.mirror.set(group, epoch.sources);
         }
         Ok(EpochReceipt {
             ends: ends.into_iter().collect(),
@@ -172,6 +171,10 @@ impl Writer {
 
 #[async_trait]
 impl EpochWriter for Writer {
+    fn show(&self, group: &str, sources: Vec<(TopicPartition, Offset)>) {
+        self.mirror.set(group.to_owned(), sources);
+    }
+
     async fn commit(&mut self, epoch: EpochWrite) -> Result<EpochReceipt, PortError> {
         if self.broken {
             return Err(PortError::Fenced(self.id.to_string()));

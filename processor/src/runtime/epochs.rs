@@ -93,23 +93,9 @@ impl Epochs {
             outbox.append(self.changelog_port, 0, Some(&key), value, &[]);
         }
         outbox.append(self.changelog_port, 0, Some(EPOCH_KEY), Some(&record.encode()), &[]);
-        let topic: Arc<str> = source_topic.into();
         let epoch = EpochWrite {
             writes: outbox.take(),
-            sources: record
-                .sources
-                .iter()
-                .map(|source| {
-                    let partition = source.partition;
-                    (
-                        TopicPartition {
-                            topic: Arc::clone(&topic),
-                            partition,
-                        },
-                        source.next_offset,
-                    )
-                })
-                .collect(),
+            sources: progress(&record, source_topic),
             group: Some(self.group.clone()),
         };
         let mut writer = self.writer.take().expect("one epoch is in flight at a time");
@@ -164,4 +150,17 @@ impl Epochs {
         end.map(|(_, offset)| *offset)
             .ok_or_else(|| RunError::Commit(format!("no end of {} was told", self.changelog)))
     }
+}
+
+/// Where an epoch left each partition of the source.
+pub(super) fn progress(record: &EpochRecord, source_topic: &str) -> Vec<(TopicPartition, Offset)> {
+    let topic: Arc<str> = source_topic.into();
+    let next = record.sources.iter().map(|source| {
+        let partition = TopicPartition {
+            topic: Arc::clone(&topic),
+            partition: source.partition,
+        };
+        (partition, source.next_offset)
+    });
+    next.collect()
 }

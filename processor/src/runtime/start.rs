@@ -9,7 +9,7 @@ use tokio::runtime::Handle;
 
 use super::QuerySpec;
 use super::build::{dead_letter_topic, operators, partitions, window_shape};
-use super::epochs::Epochs;
+use super::epochs::{Epochs, progress};
 use super::error::RunError;
 use super::pipeline::Pipeline;
 use super::source::{ReadLimits, Source, SourcePins};
@@ -101,6 +101,9 @@ pub(super) fn start(
     let last = report(spec, &recovered);
     if let Some(record) = last.filter(|record| record.finished) {
         return Ok(Start::Finished(record.clone()));
+    }
+    if let Some(record) = last {
+        writer.show(&spec.group, progress(record, &plan.source.topic));
     }
 
     let memory = MemoryPlan::new(config.memory_limit);

@@ -203,7 +203,7 @@ impl Supervised {
             let run = catch_unwind(AssertUnwindSafe(|| self.run(&mut rocks)));
             let failure = match run {
                 Ok(Ok(RunEnd::Stopped)) => return self.close(rocks.as_deref()),
-                Ok(Ok(RunEnd::Finished)) => return self.shared.set_status(QueryStatus::Finished),
+                Ok(Ok(RunEnd::Finished)) => return self.finish(),
                 Ok(Err(error)) => Failure::Error(error),
                 Err(panic) => Failure::Panic(panic_message(panic.as_ref())),
             };
@@ -230,6 +230,26 @@ impl Supervised {
             self.pause(backoff);
             backoff = (backoff * 2).min(self.config.restart_backoff_max);
             self.shared.stats.add_restart();
+        }
+    }
+
+    /// A query that has read all that it ever will is behind nothing, whatever its topics still get: its group goes.
+    fn finish(mut self) {
+        self.shared.set_status(QueryStatus::Finished);
+        let QuerySpec {
+            transactional_id,
+            group,
+            ..
+        } = self.spec.as_ref();
+        let (epochs, id, group) = (Arc::clone(&self.ports.epochs), transactional_id.clone(), group.clone());
+        let mut backoff = self.config.restart_backoff_min;
+        while let Err(error) = self.runtime.block_on(epochs.forget(&id, &group)) {
+            tracing::warn!(query = %self.spec.name, %error, "the group of a finished query is still there");
+            self.pause(backoff);
+            if *self.stop.borrow() {
+                return;
+            }
+            backoff = (backoff * 2).min(self.config.restart_backoff_max);
         }
     }
 

@@ -2,11 +2,12 @@
 
 use kafka_protocol::messages::OffsetFetchResponse;
 use serde_json::json;
+use tests::batch::Batch;
 use tests::client::Connection;
 use tests::stream::{Bed, cell};
 use tests::wait;
 
-use super::{AGGREGATES, Results, assert_same, base_ms, close_windows, events, keyed, model, send, source};
+use super::{AGGREGATES, Event, Results, assert_same, base_ms, close_windows, events, keyed, model, send, source};
 
 const PARTITIONS: i32 = 3;
 
@@ -253,6 +254,58 @@ fn a_server_that_dies_in_drop_or_create_leaves_nothing_behind() {
     let names = topics.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
     let changelogs = names.filter(|name| name.starts_with("tidemill.changelog.") && name.ends_with("-0"));
     assert_eq!(changelogs.count(), 1);
+}
+
+#[test]
+fn a_finished_query_is_behind_nothing() {
+    let mut bed = Bed::start();
+    let topic = bed.topic("in", 1);
+    let group = "tidemill.query.once";
+    source(&bed, &topic, ", stop = 'latest'");
+    send(&mut bed, &topic, 1, &events(15, base_ms(), 30));
+    bed.http
+        .sql("CREATE SINK once AS SELECT k FROM s WITH (connector = 'blackhole')");
+    bed.status("once", "finished");
+    send(&mut bed, &topic, 1, &events(16, base_ms(), 30));
+    for _ in 0..2 {
+        wait::until("the group to go", || {
+            fetch_offset(&mut bed.connection, group, &topic.name, 0).topics[0].partitions[0].committed_offset == -1
+        });
+        let metrics = bed.http.metrics();
+        assert!(!metrics.keys().any(|series| series.contains(group)), "{metrics:?}");
+        bed.kill_and_restart();
+        bed.status("once", "finished");
+    }
+}
+
+/// What the group shows may be older than what was committed, and the topic may be quiet from then on.
+#[test]
+fn a_group_shows_the_last_epoch_also_after_a_crash() {
+    let mut bed = Bed::start();
+    let topic = bed.topic("in", 1);
+    source(&bed, &topic, "");
+    bed.http
+        .sql("CREATE SINK copy AS SELECT k FROM s WITH (connector = 'topic', topic = 'copied')");
+    let all = events(17, base_ms(), 60);
+    send(&mut bed, &topic, 1, &all[..30]);
+    bed.caught_up("copy", &topic.name);
+    // The next epoch is committed, and the server dies before its group can tell.
+    bed.broker.kill();
+    std::thread::scope(|scope| {
+        let dying = scope.spawn(|| run_until_it_dies(&bed, "before-state-write"));
+        let address = bed.broker.kafka_address();
+        wait::until("the server that is going to die", || {
+            std::net::TcpStream::connect(&address).is_ok()
+        });
+        let rows: Vec<String> = all[30..].iter().map(Event::json).collect();
+        let batch = Batch::of_values(tests::requests::now_ms(), &rows);
+        tests::requests::produce_bytes(&mut Connection::open(&address), &topic, 0, batch.encode());
+        dying.join().expect("it died at its point");
+    });
+    bed.restart();
+    bed.caught_up("copy", &topic.name);
+    assert_eq!(bed.query_metric("rows_read_total", "copy"), 0.0, "it had read all");
+    assert_eq!(bed.rows("copied").len(), 60);
 }
 
 #[test]
