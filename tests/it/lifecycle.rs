@@ -3,13 +3,14 @@
 
 use std::process::{Command, Output};
 
-use kafka_protocol::messages::{FetchRequest, MetadataRequest};
+use kafka_protocol::messages::{FetchRequest, MetadataRequest, ProduceRequest};
 use rustix::process::Signal;
 use tests::batch::Batch;
 use tests::broker::TestBroker;
 use tests::client::Connection;
 use tests::http::Http;
-use tests::{paths, requests, wait};
+use tests::requests::{self, LATEST};
+use tests::{paths, wait};
 
 fn tidemill(arguments: &[&str]) -> Output {
     Command::new(paths::tidemill_binary())
@@ -44,10 +45,17 @@ fn sigterm_and_sigint_end_it_cleanly_while_clients_wait() {
         let mut broker = TestBroker::start();
         let mut connection = Connection::open(&broker.kafka_address());
         let topic = requests::create_topic(&mut connection, "waiting", 1, &[]);
+        let behind = requests::create_topic(&mut connection, "behind", 1, &[]);
         let fetch = requests::fetch_request(12, &topic, 0, 0).with_max_wait_ms(600_000);
         let waiting = connection.send::<FetchRequest>(12, &fetch);
-        // Another connection's answer shows that the broker has read as far.
-        requests::cluster(&mut Connection::open(&broker.kafka_address()));
+        // What the connection sends behind it is there for others: the broker has read as far.
+        let batch = Batch::of_values(requests::now_ms(), &["behind"]);
+        let produce = requests::produce_request(12, &behind, 0, -1, batch.encode());
+        let produced = connection.send::<ProduceRequest>(12, &produce);
+        let mut other = Connection::open(&broker.kafka_address());
+        wait::until("the request behind it to be read", || {
+            requests::list_offset(&mut other, &behind, 0, LATEST).offset == 1
+        });
         broker.signal(signal);
         let status = broker.wait_for_exit();
         assert_eq!(status.code(), Some(0), "{}", broker.messages());
@@ -58,6 +66,8 @@ fn sigterm_and_sigint_end_it_cleanly_while_clients_wait() {
             (answer.error_code, answer.responses[0].partitions[0].error_code),
             (0, 0)
         );
+        let answer = connection.receive::<ProduceRequest>(12, produced);
+        assert_eq!(answer.responses[0].partition_responses[0].error_code, 0);
         assert!(connection.is_closed_by_peer());
     }
 }

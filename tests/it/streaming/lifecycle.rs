@@ -291,16 +291,11 @@ fn a_group_shows_the_last_epoch_also_after_a_crash() {
     bed.caught_up("copy", &topic.name);
     // The next epoch is committed, and the server dies before its group can tell.
     bed.broker.kill();
-    std::thread::scope(|scope| {
-        let dying = scope.spawn(|| run_until_it_dies(&bed, "before-state-write"));
-        let address = bed.broker.kafka_address();
-        wait::until("the server that is going to die", || {
-            std::net::TcpStream::connect(&address).is_ok()
-        });
+    bed.broker.run_until_it_dies("before-state-write", || {
         let rows: Vec<String> = all[30..].iter().map(Event::json).collect();
         let batch = Batch::of_values(tests::requests::now_ms(), &rows);
-        tests::requests::produce_bytes(&mut Connection::open(&address), &topic, 0, batch.encode());
-        dying.join().expect("it died at its point");
+        let mut connection = Connection::open_once_up(&bed.broker.kafka_address());
+        tests::requests::produce_bytes(&mut connection, &topic, 0, batch.encode());
     });
     bed.restart();
     bed.caught_up("copy", &topic.name);
