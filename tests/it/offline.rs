@@ -5,6 +5,7 @@ use tests::blocked::Blocked;
 use tests::client::Connection;
 use tests::requests::{self, Topic};
 use tests::stream::Bed;
+use tests::wait;
 
 const KAFKA_STORAGE_ERROR: i16 = 56;
 
@@ -43,14 +44,15 @@ fn an_offline_partition_is_nobody_elses_business() {
     assert!(bed.query("counted").is_none(), "what was dropped stays so");
 }
 
-/// A query that waits for a partition of its source still has to read the others: retention must leave them alone.
-#[test]
-fn retention_waits_for_a_query_that_waits_for_a_partition() {
-    const SETTINGS: [(&str, &str); 2] = [
-        ("kafka.defaults.log.retention.check.interval.ms", "50"),
-        ("kafka.defaults.log.segment.bytes", "1048576"),
-    ];
-    let mut bed = Bed::start_with(&SETTINGS);
+/// Bytes of the records that retention looks at.
+const FILLER_BYTES: usize = 600_000;
+
+/// A query over two partitions of which the first is offline, and a topic that nobody reads. Retention takes all but the
+/// last segment of both.
+fn half_offline(settings: &[(&str, &str)]) -> (Bed, Topic, Topic, Blocked) {
+    let mut all = vec![("kafka.defaults.log.retention.check.interval.ms", "50")];
+    all.extend(settings);
+    let mut bed = Bed::start_with(&all);
     let (read, free) = (bed.topic("read", 2), bed.topic("free", 2));
     bed.http.sql(&format!(
         "CREATE SINK copy AS SELECT _partition AS p FROM \"{}\" WITH (connector = 'topic', topic = 'copy')",
@@ -64,8 +66,7 @@ fn retention_waits_for_a_query_that_waits_for_a_partition() {
     assert!(bed.broker.terminate().success());
     let blocked = Blocked::topic(bed.broker.data_dir(), &read.name);
     bed.restart();
-
-    let filler = "x".repeat(600_000);
+    let filler = "x".repeat(FILLER_BYTES);
     for topic in [&free, &read] {
         for _ in 0..10 {
             bed.send(topic, 1, &[&filler]);
@@ -74,16 +75,43 @@ fn retention_waits_for_a_query_that_waits_for_a_partition() {
     for topic in [&read, &free] {
         requests::set_config(&mut bed.connection, topic, "retention.bytes", "1048576");
     }
-    tests::wait::until("retention to take what nobody reads", || {
-        requests::list_offset(&mut bed.connection, &free, 1, requests::EARLIEST).offset > 1
-    });
-    let start = requests::list_offset(&mut bed.connection, &read, 1, requests::EARLIEST).offset;
+    (bed, read, free, blocked)
+}
+
+fn earliest(bed: &mut Bed, topic: &Topic) -> i64 {
+    requests::list_offset(&mut bed.connection, topic, 1, requests::EARLIEST).offset
+}
+
+/// A query that waits for a partition of its source still has to read the others: retention must leave them alone.
+#[test]
+fn retention_waits_for_a_query_that_waits_for_a_partition() {
+    let (mut bed, read, free, blocked) = half_offline(&[]);
+    wait::until("retention to take what nobody reads", || earliest(&mut bed, &free) > 1);
+    let start = earliest(&mut bed, &read);
     assert!(start <= 1, "the query has read one record and not the second: {start}");
     assert!(bed.broker.terminate().success());
     blocked.undo();
     bed.restart();
     bed.caught_up("copy", &read.name);
     assert_eq!(bed.rows("copy").len(), 12);
+}
+
+/// But not without end: the disk is everybody's. The query is told what it lost, and skips nothing by itself.
+#[test]
+fn retention_waits_for_no_more_than_it_may() {
+    let (mut bed, read, _, blocked) = half_offline(&[("storage.max_pinned", "3MiB")]);
+    wait::until("what is beyond 3 MiB to be taken", || earliest(&mut bed, &read) > 3);
+    let kept =
+        requests::list_offset(&mut bed.connection, &read, 1, requests::LATEST).offset - earliest(&mut bed, &read);
+    assert!(4 <= kept, "{kept} records of 600 kB are less than it may keep");
+    assert!(bed.broker.terminate().success());
+    blocked.undo();
+    bed.restart();
+    bed.status("copy", "failed");
+    let query = bed.query("copy").expect("it is still there");
+    let said = format!("{query:?}");
+    assert!(said.contains("starts at offset"), "{said}");
+    assert_eq!(bed.rows("copy").len(), 2);
 }
 
 /// Output of the query; markers go out in the order of names, so the changelog's comes first.

@@ -7,7 +7,7 @@ use tests::batch::Batch;
 use tests::broker::TestBroker;
 use tests::client::Connection;
 use tests::http::Http;
-use tests::requests::{self, EARLIEST, LATEST, Topic, text};
+use tests::requests::{self, EARLIEST, text};
 use tests::stream::Bed;
 use tests::wait;
 
@@ -89,45 +89,6 @@ fn old_records_go_when_their_time_is_over() {
         requests::list_offset(&mut connection, &old, 0, EARLIEST).offset == 3
     });
     assert_eq!(requests::list_offset(&mut connection, &kept, 0, EARLIEST).offset, 0);
-}
-
-/// A query that stands still keeps its records, but not without end.
-#[test]
-fn a_query_keeps_no_more_from_retention_than_it_may() {
-    const RECORD_BYTES: usize = 100_000;
-    let mut bed = Bed::start_with(&[
-        ("kafka.defaults.log.retention.check.interval.ms", "50"),
-        ("storage.max_pinned", "3MiB"),
-    ]);
-    let topic = bed.topic("pinned", 1);
-    bed.http.sql(&format!(
-        "CREATE SOURCE s (n BIGINT) WITH (topic = '{}') ON ERROR FAIL",
-        topic.name
-    ));
-    bed.http
-        .sql("CREATE SINK stuck AS SELECT n FROM s WITH (connector = 'blackhole')");
-    bed.send(&topic, 0, &["no JSON"]);
-    bed.status("stuck", "failed");
-    let free = bed.topic("free", 1);
-    for topic in [&topic, &free] {
-        requests::set_config(&mut bed.connection, topic, "retention.bytes", "0");
-    }
-    let filler = "x".repeat(RECORD_BYTES);
-    for topic in [&topic, &free] {
-        for _ in 0..20 {
-            bed.send(topic, 0, &[&filler]);
-        }
-    }
-    let offset =
-        |bed: &mut Bed, topic: &Topic, at: i64| requests::list_offset(&mut bed.connection, topic, 0, at).offset;
-    wait::until("retention to pass", || offset(&mut bed, &free, EARLIEST) > 0);
-    assert_eq!(offset(&mut bed, &topic, EARLIEST), 0, "the query has not read them");
-    for _ in 0..60 {
-        bed.send(&topic, 0, &[&filler]);
-    }
-    wait::until("3 MiB at most to be kept", || {
-        offset(&mut bed, &topic, LATEST) - offset(&mut bed, &topic, EARLIEST) <= 40
-    });
 }
 
 #[test]

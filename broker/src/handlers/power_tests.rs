@@ -22,7 +22,7 @@ use super::{create_topics, offset_commit, produce};
 use crate::cluster::change::NewTopic;
 use crate::faulty_fs::{Faults, FaultyFs, Loss};
 use crate::partitions::fixture::{NOW, Node, batch};
-use crate::transactions::{Transactions, TransactionsPort};
+use crate::transactions::TransactionsPort;
 
 /// What a client, or a query, is promised by an answer.
 #[derive(Debug, Clone, Copy)]
@@ -62,7 +62,7 @@ impl Prepared {
             })
             .await;
         }
-        let port = TransactionsPort::new(transactions(&node));
+        let port = TransactionsPort::new(node.transactions());
         let writer = port.open("tidemill.query.q").await.expect("a writer");
         let mut prepared = Self { fs, node, writer };
         for promise in [Promise::Produced, Promise::Committed, Promise::Decided] {
@@ -89,7 +89,7 @@ impl Prepared {
         let fs = self.fs.crash(loss);
         drop(self);
         let node = Node::start_on(fs);
-        transactions(&node)
+        node.transactions()
             .recover()
             .await
             .expect("open transactions are ended");
@@ -105,18 +105,6 @@ struct Outcome {
     promised: bool,
     went_off: bool,
     kept: bool,
-}
-
-fn transactions(node: &Node) -> Arc<Transactions> {
-    let services = &node.services;
-    Arc::new(Transactions::new(
-        services.env.clone(),
-        services.controller.clone(),
-        services.partitions.clone(),
-        services.groups.clone(),
-        services.producer_ids.clone(),
-        1,
-    ))
 }
 
 fn topic_name(name: &'static str) -> TopicName {
@@ -266,7 +254,7 @@ async fn a_committed_result_never_outlives_its_source() {
         let fs = prepared.fs.crash(Loss::Unsynced);
         drop(prepared);
         let node = Node::start_on(fs);
-        transactions(&node)
+        node.transactions()
             .recover()
             .await
             .expect("open transactions are ended");

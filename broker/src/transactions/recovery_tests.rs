@@ -7,25 +7,13 @@ use protocol::ids::TopicPartition;
 use protocol::records::{Batch, BatchBuilder, BatchStamp, Codec};
 use storage::{AppendOrigin, Log};
 
-use super::{Transactions, TransactionsPort};
+use super::TransactionsPort;
 use crate::cluster::names::TRANSACTION_STATE;
 use crate::partitions::fixture::{NOW, Node};
 
 const OUTPUT: &str = "out";
 /// A producer of which no state tells anything.
 const STRANGER: i64 = 4_711;
-
-fn transactions(node: &Node) -> Arc<Transactions> {
-    let services = &node.services;
-    Arc::new(Transactions::new(
-        services.env.clone(),
-        services.controller.clone(),
-        services.partitions.clone(),
-        services.groups.clone(),
-        services.producer_ids.clone(),
-        1,
-    ))
-}
 
 fn log(node: &Node, topic: &str) -> Arc<Log> {
     let found = node.services.partitions.get(&TopicPartition::new(topic, 0), NOW);
@@ -42,7 +30,7 @@ fn batch(key: &[u8], stamp: BatchStamp) -> Batch {
 async fn node_with_an_open_transaction() -> Node {
     let node = Node::start();
     node.topic(OUTPUT, 1).await;
-    let port = TransactionsPort::new(transactions(&node));
+    let port = TransactionsPort::new(node.transactions());
     let mut writer = port.open("tidemill.query.q").await.expect("a writer");
     let mut records = BatchBuilder::new(Codec::None, None, NOW);
     records.append(NOW, None, Some(b"a row"), &[]);
@@ -76,7 +64,7 @@ fn is_open(node: &Node) -> bool {
 async fn what_nobody_knows_is_aborted() {
     let node = node_with_an_open_transaction().await;
     assert!(is_open(&node));
-    transactions(&node).recover().await.expect("recovered");
+    node.transactions().recover().await.expect("recovered");
     assert!(!is_open(&node));
 }
 
@@ -88,7 +76,7 @@ async fn what_an_unreadable_state_may_know_stays_open() {
     let appended = log(&node, TRANSACTION_STATE).append(&unknown, AppendOrigin::Coordinator, NOW);
     appended.expect("appended");
 
-    let transactions = transactions(&node);
+    let transactions = node.transactions();
     transactions.recover().await.expect("the rest is recovered");
     assert!(is_open(&node), "it may be decided in what cannot be read");
     let refused = TransactionsPort::new(transactions).open("tidemill.query.q").await;

@@ -10,7 +10,7 @@ use protocol::records::{BatchBuilder, Codec};
 use storage::{AppendError, Isolation, Log, LogConfig, VisibleReader};
 
 use super::shard::{Shard, ShardError};
-use super::{TIMEOUT_MS, Transactions, TransactionsPort, store};
+use super::{TIMEOUT_MS, TransactionsPort, store};
 use crate::cluster::names::TRANSACTION_STATE;
 use crate::faulty_fs::{Faults, FaultyFs};
 use crate::partitions::fixture::{Logs, NOW, Node, leave_room};
@@ -30,18 +30,6 @@ fn memory(shard: &Shard) -> Ids {
 /// What the next start would read back.
 fn on_disk(log: &Log) -> Ids {
     store::load(log).expect("readable").ids().clone()
-}
-
-fn transactions(node: &Node) -> Arc<Transactions> {
-    let services = &node.services;
-    Arc::new(Transactions::new(
-        services.env.clone(),
-        services.controller.clone(),
-        services.partitions.clone(),
-        services.groups.clone(),
-        services.producer_ids.clone(),
-        1,
-    ))
 }
 
 fn out() -> TopicPartition {
@@ -124,7 +112,7 @@ async fn an_epoch_that_broke_off_anywhere_is_ended_by_the_next_run() {
         let fs = FaultyFs::new();
         let node = Node::start_on(fs.clone());
         node.topic("out", 1).await;
-        let transactions = transactions(&node);
+        let transactions = node.transactions();
         let port = TransactionsPort::new(transactions.clone());
         let mut writer = port.open(QUERY).await.expect("a writer");
         writer.commit(epoch()).await.expect("there is room");
