@@ -35,16 +35,16 @@ fn clients_are_told_the_advertised_address() {
 #[test]
 fn log_lines_have_the_form_and_the_level_asked_for() {
     let mut broker = TestBroker::start_with(&[("log.format", "json")]);
-    let lines = broker.messages();
-    assert!(!lines.is_empty());
-    for line in lines.lines() {
+    assert!(broker.terminate().success());
+    // The last line of an orderly stop.
+    wait::until("every line", || broker.messages().contains("everything is flushed"));
+    for line in broker.messages().lines() {
         let line: Value = serde_json::from_str(line).expect("one JSON object a line");
         assert!(
             line["level"].is_string() && line["fields"]["message"].is_string(),
             "{line}"
         );
     }
-    assert!(broker.terminate().success());
 
     let mut quiet = TestBroker::start_with(&[("log.level", "error")]);
     assert!(quiet.terminate().success());
