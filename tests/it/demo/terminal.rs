@@ -17,9 +17,10 @@ const CTRL_C: &[u8] = b"\x03";
 /// The pictures, one a second, in which everything has to appear that takes its time.
 const PICTURES_MAX: usize = 120;
 
-/// util-linux' `script` gives the demo a terminal of its own, and passes on what it says and is told.
+/// util-linux' `script` gives the demo a terminal of its own, and passes on what it says and is told. It starts the demo
+/// through a shell, which has to make room for it: a shell that stays takes Ctrl-C for itself too, and answers with 130.
 fn on_a_terminal(temp: &std::path::Path) -> (Child, ChildStdin, ChildStdout) {
-    let demo = format!("'{}' demo --rate 500", paths::tidemill_binary().display());
+    let demo = format!("exec '{}' demo --rate 500", paths::tidemill_binary().display());
     let mut script = Command::new("script");
     script.args(["--quiet", "--return", "--command", &demo, "/dev/null"]);
     script.env("TMPDIR", temp).env("TERM", "xterm");
