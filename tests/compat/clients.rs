@@ -5,8 +5,8 @@ use std::process::Command;
 
 use tests::broker::{BOOTSTRAP_VARIABLE, Target};
 use tests::client::Connection;
+use tests::half_committed::{HalfCommitted, UNDECIDED};
 use tests::requests;
-use tests::undecided::Undecided;
 
 use crate::program;
 
@@ -26,9 +26,11 @@ impl Transactions {
                 topic: None,
             };
         }
-        let mut undecided = Undecided::new();
+        let mut undecided = HalfCommitted::at(UNDECIDED);
         undecided.restart_and_catch_up();
-        let Undecided { mut bed, output: topic } = undecided;
+        let HalfCommitted {
+            mut bed, output: topic, ..
+        } = undecided;
         let committed = bed.rows(&topic.name).len();
         let all = requests::read_values(&mut bed.connection, &topic, 0).len();
         assert!(committed < all, "{committed} of {all}");

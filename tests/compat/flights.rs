@@ -12,7 +12,7 @@ use tests::client::Connection;
 use tests::http::{Http, run_script};
 use tests::requests::{self, EARLIEST, LATEST, Topic};
 use tests::stream::Bed;
-use tests::{paths, wait};
+use tests::{half_committed, paths, wait};
 
 use crate::program;
 
@@ -30,14 +30,7 @@ const PARTITIONS: i32 = 4;
 const KILLS: usize = 50;
 /// Flights between one of them and the next, at most.
 const BETWEEN_KILLS: i64 = 3_000;
-/// Places in a commit, and how often each is passed before the server dies there.
-const POINTS: [&str; 5] = [
-    "after-output",
-    "before-decision",
-    "between-markers",
-    "before-state-write",
-    "after-state-write",
-];
+/// How often a place in a commit is passed before the server dies there.
 const PASSES: [u32; 2] = [1, 3];
 /// Flights per second, so that they come as long as there are kills.
 const PACE: &str = "6000";
@@ -84,7 +77,7 @@ fn flights_of_a_year_with_kills() {
     let endless = statements().replace("stop = 'latest'", "idle_timeout = '1 hour'");
     run_script(&bed.http, &endless);
 
-    for point in POINTS {
+    for point in half_committed::POINTS {
         for passes in PASSES {
             bed.broker.kill();
             bed.broker.run_until_it_dies(&format!("{point}:{passes}"), || ());

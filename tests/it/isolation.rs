@@ -5,8 +5,8 @@ use kafka_protocol::messages::list_offsets_response::ListOffsetsPartitionRespons
 use tests::batch::{Batch, TRANSACTIONAL};
 use tests::blocked::Blocked;
 use tests::client::Connection;
+use tests::half_committed::{HalfCommitted, UNDECIDED};
 use tests::requests::{self, EARLIEST, LATEST, MAX_TIMESTAMP, Topic};
-use tests::undecided::Undecided;
 
 const FETCH: i16 = 12;
 const READ_UNCOMMITTED: i8 = 0;
@@ -39,7 +39,7 @@ fn open(batches: &[Batch]) -> &[Batch] {
 
 #[test]
 fn an_open_transaction_is_the_end_for_readers_of_committed_records() {
-    let mut undecided = Undecided::new();
+    let mut undecided = HalfCommitted::at(UNDECIDED);
     let hidden = Blocked::transaction_state(undecided.bed.broker.data_dir());
     undecided.bed.restart();
     let (connection, topic) = (&mut undecided.bed.connection, &undecided.output);

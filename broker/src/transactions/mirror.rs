@@ -153,6 +153,7 @@ mod tests {
         };
         tokio::select! {
             () = follow(commit, Duration::from_millis(1), follower) => panic!("it ended"),
+            () = tokio::time::sleep(Duration::from_secs(30)) => panic!("what was refused is not written"),
             () = written => {}
         }
         assert_eq!(*tried.lock().expect("not poisoned"), [7, 7, 8]);

@@ -30,8 +30,8 @@ const PANICS_MAX: u32 = 5;
 pub struct Supervisor;
 
 impl Supervisor {
-    /// Starts a query on a thread of its own and returns at once; from then on retention keeps what it has to read. Must be called within a tokio runtime, on which the
-    /// query's commits run. Failures show in [`QueryHandle::status`].
+    /// Starts a query on a thread of its own and returns at once; from then on retention keeps what it has to read. Must
+    /// be called within a tokio runtime, on which the query's commits run. Failures show in [`QueryHandle::status`].
     pub fn start(spec: QuerySpec, ports: Ports, config: &EngineConfig) -> QueryHandle {
         let (stop, stop_seen) = watch::channel(false);
         let (ended, ended_seen) = watch::channel(false);

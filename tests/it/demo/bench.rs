@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 use tests::broker::TestBroker;
+use tests::half_committed::{HalfCommitted, UNDECIDED};
 use tests::requests;
 use tests::stream::Bed;
-use tests::undecided::Undecided;
 
 use super::commands::{DONE, NOT_FOUND, USAGE, expect};
 
@@ -151,7 +151,7 @@ fn a_report_can_be_read() {
 /// Markers and aborted records have offsets and are no records: a topic of a query is read to its end all the same.
 #[test]
 fn consume_ends_where_a_topic_of_transactions_ends() {
-    let mut undecided = Undecided::new();
+    let mut undecided = HalfCommitted::at(UNDECIDED);
     undecided.restart_and_catch_up();
     let Bed { broker, connection, .. } = &mut undecided.bed;
     let topic = &undecided.output;

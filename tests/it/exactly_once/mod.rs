@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
+use tests::half_committed::POINTS;
 use tests::report;
 use tests::requests::{self, EARLIEST, Topic};
 use tests::stream::Bed;
@@ -25,14 +26,7 @@ const KILLS_WITHOUT_STATE: usize = 3;
 /// After every so many kills it is counted what was read again: the load has to be held for that.
 const KILLS_PER_COUNT: usize = 3;
 
-/// Places in a commit, and how often each is passed before the process dies there.
-const POINTS: [&str; 5] = [
-    "after-output",
-    "before-decision",
-    "between-markers",
-    "before-state-write",
-    "after-state-write",
-];
+/// How often a place in a commit is passed before the server dies there.
 const PASSES: [u32; 2] = [1, 4];
 /// So many passes of a point by three queries that some of them has committed several times since the start.
 const LATE_PASS: u32 = 20;

@@ -435,3 +435,21 @@ async fn what_a_query_has_to_read_is_held_also_while_it_does_not_run() {
     handle.stop().await;
     assert_eq!(held(), [0; 0]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_query_that_failed_for_good_holds_nothing() {
+    let bench = Bench::new(1);
+    bench.produce(0, NOON, "no json");
+    let log = bench.world.topics.find(SOURCE).unwrap().partitions.remove(0);
+    let mut plan = plan(CLOSE, None);
+    plan.source.on_error = ErrorPolicy::Fail;
+    let handle = Supervisor::start(spec(&plan), bench.ports(), &bench.config());
+    assert_eq!(log.pins().len(), 1);
+    handle.ended().await;
+    assert!(
+        matches!(handle.status(), QueryStatus::Failed { .. }),
+        "{:?}",
+        handle.status()
+    );
+    assert_eq!(log.pins().len(), 0, "while the query is still there to be asked why");
+}
