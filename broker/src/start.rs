@@ -109,7 +109,7 @@ impl Broker {
         let (background, stopping) = (CancellationToken::new(), CancellationToken::new());
         let stop_unless_started = stopping.clone().drop_guard();
         let recovered = Recovered::default();
-        let http = Limited::new(http, config.http.max_connections);
+        let http = Limited::new(http, &config.http, Arc::clone(&metrics));
         let body_bytes_max = config.http.max_body_bytes;
         let http = http::serve(http, body_bytes_max, Arc::clone(&recovered), stopping.clone());
         let http = env.spawn("http", http);

@@ -103,6 +103,8 @@ pub struct HttpConfig {
     pub listen: HostPort,
     /// Most connections at one time.
     pub max_connections: usize,
+    /// A connection whose client takes in nothing of its answer is closed after this time.
+    pub write_timeout: Duration,
     /// Largest request body in bytes.
     pub max_body_bytes: usize,
     /// Largest result in bytes that is collected before it is sent; streaming forms are not bounded by it.

@@ -72,6 +72,7 @@ pub static SETTINGS: &[Setting] = &[
 
     quoted("http.listen", "127.0.0.1:8080", "Address of the HTTP listener (API, metrics, health); port 0 picks a free one."),
     bare("http.max_connections", "1000", "Most HTTP connections at one time; further ones are closed."),
+    quoted("http.write_timeout", "5m", "An HTTP client that takes in nothing of its answer for this time is disconnected."),
     quoted("http.max_body", "16MiB", "Largest HTTP request body."),
     quoted("http.max_result", "64MiB", "Largest result that is collected before it is sent; streamed results are not bounded by it."),
 

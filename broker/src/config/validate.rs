@@ -46,6 +46,7 @@ pub(super) fn validate(values: &BTreeMap<String, Sourced>) -> Result<BrokerConfi
         http: HttpConfig {
             listen: reader.parsed("http.listen")?,
             max_connections: reader.positive("http.max_connections")?,
+            write_timeout: reader.duration("http.write_timeout")?,
             max_body_bytes: reader.size("http.max_body")?,
             max_result_bytes: reader.size("http.max_result")?,
         },

@@ -138,7 +138,7 @@ impl Acceptor {
         let admitted = match self.admission.admit(peer.ip()) {
             Ok(admitted) => admitted,
             Err(rejection) => {
-                self.services.metrics.connection_rejected(rejection);
+                self.services.metrics.connection_rejected(&rejection.to_string());
                 if self.refusals.allows() {
                     warn!(%peer, reason = %rejection, "a connection is refused");
                 }

@@ -15,7 +15,6 @@ use protocol::{ApiKey, ErrorCode};
 
 use super::labels::{LabelCap, OTHER};
 use crate::handlers::ROUTES;
-use crate::network::admission::Rejection;
 
 /// Bucket bounds of latencies in seconds.
 const LATENCY_BUCKETS: [f64; 12] = [
@@ -202,9 +201,9 @@ impl Metrics {
         self.connections.dec();
     }
 
-    /// A connection was refused.
-    pub fn connection_rejected(&self, reason: Rejection) {
-        self.rejected.with_label_values(&[&reason.to_string()]).inc();
+    /// A connection was refused because of the limit `reason`.
+    pub fn connection_rejected(&self, reason: &str) {
+        self.rejected.with_label_values(&[reason]).inc();
     }
 
     /// A flush round ended.

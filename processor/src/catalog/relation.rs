@@ -10,7 +10,9 @@ use datafusion::logical_expr::execution_props::ExecutionProps;
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::{PhysicalExpr, create_physical_expr};
 
+use crate::error::SqlError;
 use crate::plan::graph::{ErrorPolicy, SourceColumn, SourceFormat, SourcePlan, StartAt};
+use crate::ports::{PortError, TopicHandle, Topics};
 use crate::sql::SourceOptions;
 use crate::sql::types::{headers, timestamptz};
 
@@ -88,6 +90,20 @@ pub(super) fn metadata_columns(text: bool) -> Vec<RelationColumn> {
 }
 
 impl Relation {
+    /// The topic with its logs.
+    ///
+    /// # Errors
+    /// What a statement is told that reads a topic which is not there, or of which a partition is offline.
+    pub(crate) fn open(&self, topics: &dyn Topics) -> Result<TopicHandle, SqlError> {
+        topics.open(&self.topic).map_err(|error| match error {
+            PortError::UnknownTopic(_) => SqlError::undefined_table(&self.topic).with_hint(format!(
+                "the topic of \"{}\" does not exist; produce to it, or create it",
+                self.name
+            )),
+            other => SqlError::from(other),
+        })
+    }
+
     /// The columns as Arrow fields: the visible ones, or all.
     pub(crate) fn schema(&self, with_hidden: bool) -> SchemaRef {
         let count = if with_hidden { self.columns.len() } else { self.visible };

@@ -120,12 +120,7 @@ impl Engine {
     )]
     pub(super) async fn resolve_bounds(&self, draft: &mut Draft) -> Result<(), SqlError> {
         let relation = draft.planned.relation.clone();
-        let Some(topic) = self.ports.topics.find(&relation.topic) else {
-            return Err(SqlError::undefined_table(&relation.topic).with_hint(format!(
-                "the topic of \"{}\" does not exist; produce to it, or create it",
-                relation.name
-            )));
-        };
+        let topic = relation.open(&*self.ports.topics)?;
         let committed_only = draft.planned.plan.source.committed_only;
         let bounds = tokio::task::spawn_blocking(move || bounds::resolve(&relation.options, &topic, committed_only))
             .await

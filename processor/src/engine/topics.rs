@@ -46,7 +46,7 @@ impl Engine {
         let mut specs = Vec::new();
         match &plan.output.target {
             OutputTarget::View { topic } => {
-                if self.ports.topics.find(topic).is_some() {
+                if self.ports.topics.exists(topic) {
                     return Err(
                         SqlError::new(SqlState::DUPLICATE_TABLE, format!("topic \"{topic}\" already exists"))
                             .with_hint("a materialized view has a topic of its own name; choose another name"),
@@ -100,7 +100,7 @@ impl Engine {
     }
 
     fn missing(&self, topic: &str, partitions: Option<PartitionId>) -> Option<(TopicSpec, bool)> {
-        if self.ports.topics.find(topic).is_some() {
+        if self.ports.topics.exists(topic) {
             return None;
         }
         let spec = TopicSpec {

@@ -119,11 +119,11 @@ impl<'a> PlanContext<'a> {
     }
 
     fn topic_table(&self, relation: Arc<Relation>) -> Arc<dyn TableProvider> {
-        let handle = self.scope.topics.find(&relation.topic);
         let Scope { limits, counts, .. } = self.scope;
+        let topic = relation.open(self.scope.topics);
         Arc::new(TopicTable::new(
             relation,
-            handle,
+            topic,
             self.with_metadata,
             limits.clone(),
             counts.clone(),

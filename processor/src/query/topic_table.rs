@@ -25,7 +25,7 @@ use crate::ports::TopicHandle;
 #[derive(Debug)]
 pub(crate) struct TopicTable {
     relation: Arc<Relation>,
-    topic: Option<TopicHandle>,
+    topic: Result<TopicHandle, SqlError>,
     schema: SchemaRef,
     limits: ScanLimits,
     counts: ScanCounts,
@@ -41,10 +41,10 @@ impl std::fmt::Debug for TopicHandle {
 }
 
 impl TopicTable {
-    /// The relation over its topic, which need not exist until the table is read.
+    /// The relation over its topic, which need not be there until the table is read.
     pub(crate) fn new(
         relation: Arc<Relation>,
-        topic: Option<TopicHandle>,
+        topic: Result<TopicHandle, SqlError>,
         with_metadata: bool,
         limits: ScanLimits,
         counts: ScanCounts,
@@ -65,13 +65,7 @@ impl TopicTable {
     }
 
     fn partitions(&self, wanted: &[usize], pruning: &Pruning) -> PlanResult<Vec<Arc<dyn PartitionStream>>> {
-        let Some(topic) = &self.topic else {
-            let error = SqlError::undefined_table(&self.relation.topic);
-            return Err(external(error.with_hint(format!(
-                "the topic of \"{}\" does not exist; produce to it, or create it",
-                self.relation.name
-            ))));
-        };
+        let topic = self.topic.as_ref().map_err(|error| external(error.clone()))?;
         let plan = Arc::new(self.relation.source_plan(wanted)?);
         let isolation = if plan.committed_only {
             Isolation::Committed

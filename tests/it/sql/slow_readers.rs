@@ -1,4 +1,4 @@
-//! Clients that ask for rows and do not read them: they may wait as long as they like, and nobody waits for them.
+//! Clients that ask for rows and do not read them: nobody waits for them, and what they hold is bounded in number and time.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -8,7 +8,7 @@ use serde_json::json;
 use tests::batch::Batch;
 use tests::broker::TestBroker;
 use tests::http::Http;
-use tests::requests;
+use tests::requests::{self, Topic};
 use tests::stream::Bed;
 use tests::wait;
 
@@ -75,15 +75,19 @@ fn readers_that_stand_still_keep_nobody_from_working() {
     drop(readers);
 }
 
+/// More than a socket and the operators between it and the scan take in.
+fn send_much(bed: &mut Bed, topic: &Topic) {
+    let values = vec!["x".repeat(50); RECORDS];
+    for _ in 0..16 {
+        bed.send(topic, 0, &values);
+    }
+}
+
 #[test]
 fn the_number_of_selects_is_bounded() {
     let mut bed = Bed::start_with(&[("sql.max_selects", "2")]);
     let topic = bed.topic("slow", 1);
-    let batch = Batch::of_values(requests::now_ms(), &vec!["x".repeat(50); RECORDS]).encode();
-    for _ in 0..16 {
-        let answer = requests::produce_bytes(&mut bed.connection, &topic, 0, batch.clone());
-        assert_eq!(answer.error_code, 0, "{answer:?}");
-    }
+    send_much(&mut bed, &topic);
     let select = format!("SELECT _value FROM \"{}\"", topic.name);
     let first = stalled(&bed.broker, &select);
     let _second = stalled(&bed.broker, &select);
@@ -102,6 +106,15 @@ fn the_number_of_selects_is_bounded() {
 }
 
 #[test]
+fn a_reader_that_stands_still_is_disconnected_in_the_end() {
+    let mut bed = Bed::start_with(&[("sql.max_selects", "1"), ("http.write_timeout", "500ms")]);
+    let topic = bed.topic("slow", 1);
+    send_much(&mut bed, &topic);
+    let _reader = stalled(&bed.broker, &format!("SELECT _value FROM \"{}\"", topic.name));
+    wait::until("its SELECT to be over", || bed.http.try_sql("SELECT 1").status == 200);
+}
+
+#[test]
 fn the_number_of_http_connections_is_bounded() {
     const MAX: usize = 8;
     let broker = TestBroker::start_with(&[("http.max_connections", "8")]);
@@ -113,6 +126,8 @@ fn the_number_of_http_connections_is_bounded() {
     wait::until("connections to be free again", || {
         http.try_get("/livez").is_ok_and(|answer| answer.status == 200)
     });
+    let rejected = "tidemill_connections_rejected_total{reason=\"http_max_connections\"}";
+    assert!((3 * MAX - served) as f64 <= http.metric(rejected));
 }
 
 /// Whether a connection that stays open is served.

@@ -209,7 +209,7 @@ impl Engine {
                     format!("\"{name}\" could not be restored: {reason}"),
                 ));
             }
-            None if self.ports.topics.find(name).is_some() => relation_columns(&topic_relation(name)),
+            None if self.ports.topics.exists(name) => relation_columns(&topic_relation(name)),
             None => return Err(SqlError::undefined_table(name)),
         };
         result(
