@@ -22,6 +22,10 @@ pub const UNKNOWN_TAGS_MAX: usize = 1024;
 /// single tag pays for a whole one.
 pub const UNKNOWN_TAG_MEMORY_BYTES: usize = 512;
 
+/// What any element of an array is taken to cost at least. A number of four bytes names a partition, and whoever handles
+/// the request makes a place in the answer for it.
+pub const ELEMENT_MEMORY_BYTES: usize = 128;
+
 const _: () = assert!(BATCH_BYTES_MAX_DEFAULT < FRAME_BYTES_MAX);
 const _: () = assert!(BATCH_BYTES_MAX_DEFAULT < DECOMPRESSED_BYTES_MAX_DEFAULT);
 const _: () = assert!(UNKNOWN_TAGS_MAX * UNKNOWN_TAG_MEMORY_BYTES < DECODED_BYTES_MAX);

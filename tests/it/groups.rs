@@ -7,7 +7,9 @@ use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::join_group_request::JoinGroupRequestProtocol;
 use kafka_protocol::messages::leave_group_request::MemberIdentity;
 use kafka_protocol::messages::offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
-use kafka_protocol::messages::offset_fetch_request::{OffsetFetchRequestGroup, OffsetFetchRequestTopics};
+use kafka_protocol::messages::offset_fetch_request::{
+    OffsetFetchRequestGroup, OffsetFetchRequestTopic, OffsetFetchRequestTopics,
+};
 use kafka_protocol::messages::sync_group_request::SyncGroupRequestAssignment;
 use kafka_protocol::messages::{
     DescribeGroupsRequest, GroupId, HeartbeatRequest, JoinGroupRequest, JoinGroupResponse, LeaveGroupRequest,
@@ -171,6 +173,38 @@ pub(crate) fn committed(connection: &mut Connection, group: &str, topic: &Topic)
         (!COORDINATOR_NOT_READY.contains(&response.groups[0].error_code)).then_some(response)
     });
     response.groups[0].topics[0].partitions[0].committed_offset
+}
+
+/// What is told of a partition may be a thousand times as long as its number in the request.
+#[test]
+fn a_partition_that_is_asked_for_again_and_again_is_told_once() {
+    const INVALID_REQUEST: i16 = 42;
+    const OFFSET_METADATA_MAX: usize = 4096;
+    let broker = TestBroker::start();
+    let mut connection = Connection::open(&broker.kafka_address());
+    let topic = requests::create_topic(&mut connection, "told", 1, &[]);
+    let group = requests::unique("told");
+    commit_simple(&mut connection, &group, &topic, 5);
+    let mut with_note = commit_request(&group, &topic, 6);
+    with_note.topics[0].partitions[0].committed_metadata = Some(text(&"m".repeat(OFFSET_METADATA_MAX)));
+    assert_eq!(connection.call(8, &with_note).topics[0].partitions[0].error_code, 0);
+
+    let repeated = OffsetFetchRequestTopic::default()
+        .with_name(topic.topic_name())
+        .with_partition_indexes(vec![0; 200_000]);
+    let request = OffsetFetchRequest::default()
+        .with_group_id(GroupId(text(&group)))
+        .with_topics(Some(vec![repeated]));
+    let told = &connection.call(7, &request).topics[0].partitions;
+    assert_eq!(told.len(), 1);
+    assert_eq!(told[0].committed_offset, 6);
+
+    let of_group = OffsetFetchRequestGroup::default()
+        .with_group_id(GroupId(text(&group)))
+        .with_topics(None);
+    let request = OffsetFetchRequest::default().with_groups(vec![of_group; 3]);
+    let told = connection.call(8, &request).groups;
+    assert_eq!((told.len(), told[0].error_code), (1, INVALID_REQUEST));
 }
 
 fn commit_request(group: &str, topic: &Topic, offset: i64) -> OffsetCommitRequest {

@@ -309,6 +309,7 @@ fn group_config(config: &BrokerConfig) -> GroupConfig {
         members_max: keys.group_max_size,
         new_member_join_timeout_ms: NEW_MEMBER_JOIN_TIMEOUT_MS,
         offset_metadata_max: keys.offset_metadata_max_bytes,
+        commit_bytes_max: GroupConfig::KAFKA_DEFAULTS.commit_bytes_max,
         offsets_retention_ms: i64::try_from(keys.offsets_retention.as_millis()).unwrap_or(i64::MAX),
         groups_max: GROUPS_PER_PARTITION_MAX,
         invited_bytes_max: GroupConfig::KAFKA_DEFAULTS.invited_bytes_max,

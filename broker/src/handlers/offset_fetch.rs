@@ -5,7 +5,9 @@
 //!
 //! Stage: pipelined. Offsets that are told are durable.
 //!
-//! Deliberate deviations from Kafka: none. Groups of the broker's own queries may be read by everybody.
+//! Deliberate deviations from Kafka: a partition that is named twice is told once, and a group that is named twice is
+//! refused with INVALID_REQUEST: offsets may be a thousand times as long as what asks for them. Groups of the broker's
+//! own queries may be read by everybody.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,6 +24,7 @@ use protocol::messages::{OffsetFetchRequest, StrBytes, TopicName};
 use uuid::Uuid;
 
 use super::context::RequestContext;
+use super::distinct::{Distinct, distinct};
 use crate::partitions::Directory;
 
 /// First version with a code for the request (later: the group) as a whole.
@@ -40,8 +43,13 @@ pub(crate) async fn handle(ctx: &RequestContext, request: OffsetFetchRequest) ->
         return single_response(ctx.api_version, answer, wanted.unwrap_or_default());
     }
     let mut groups = Vec::with_capacity(request.groups.len());
-    for group in request.groups {
-        groups.push(answer_group(ctx, group, require_stable).await);
+    for Distinct { item: group, repeated } in distinct(&request.groups, |group| group.group_id.as_str()) {
+        groups.push(match repeated {
+            false => answer_group(ctx, group.clone(), require_stable).await,
+            true => OffsetFetchResponseGroup::default()
+                .with_group_id(group.group_id.clone())
+                .with_error_code(ErrorCode::InvalidRequest.code()),
+        });
     }
     OffsetFetchResponse::default().with_groups(groups)
 }

@@ -3,7 +3,7 @@
 use super::schema::{Field, Kind, Shape};
 use crate::{
     codec::{DecodeError, Reader},
-    limits::{DecodeLimits, UNKNOWN_TAG_MEMORY_BYTES},
+    limits::{DecodeLimits, ELEMENT_MEMORY_BYTES, UNKNOWN_TAG_MEMORY_BYTES},
 };
 
 /// What the decoded form of a request takes, beyond the frame that its strings and records point into.
@@ -118,7 +118,11 @@ impl<'a> Walk<'a> {
             };
         };
         self.footprint.elements += count;
-        self.charge(name, position, count.saturating_mul(element.memory()))?;
+        self.charge(
+            name,
+            position,
+            count.saturating_mul(element.memory().max(ELEMENT_MEMORY_BYTES)),
+        )?;
         if let Kind::Fixed(length) = *element {
             let run = self.reader.take(count.saturating_mul(length));
             return self.in_field(name, run.map(|_| ()));

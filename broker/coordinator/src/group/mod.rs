@@ -100,6 +100,8 @@ pub struct GroupConfig {
     pub new_member_join_timeout_ms: i32,
     /// `offset.metadata.max.bytes`: longest note of a committed offset, in UTF-16 units as Kafka counts.
     pub offset_metadata_max: usize,
+    /// Bytes of keys and values that one commit may write. Kafka refuses what does not fit into one batch.
+    pub commit_bytes_max: usize,
     /// `offsets.retention.minutes`
     pub offsets_retention_ms: i64,
     /// Groups of one `__consumer_offsets` partition. Beyond it new groups are refused.
@@ -121,6 +123,7 @@ impl GroupConfig {
         members_max: 10_000,
         new_member_join_timeout_ms: 300_000,
         offset_metadata_max: 4_096,
+        commit_bytes_max: 16 * 1024 * 1024,
         offsets_retention_ms: 7 * 24 * 60 * 60 * 1_000,
         groups_max: 100_000,
         invited_bytes_max: 8 * 1024 * 1024,

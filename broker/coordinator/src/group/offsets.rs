@@ -1,5 +1,6 @@
 //! Committed offsets: OffsetCommit, OffsetFetch, OffsetDelete, and the end of a topic (R56, R57).
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use protocol::error_code::ErrorCode;
@@ -15,6 +16,9 @@ use super::{
 /// "None committed" in an answer to OffsetFetch.
 const NO_OFFSET: i64 = -1;
 
+/// What the record of a commit takes beside its texts, at most.
+const FIXED_RECORD_BYTES: usize = 96;
+
 impl Groups {
     pub(super) fn commit_offsets(&mut self, now: TimestampMs, request: CommitOffsets, outcome: &mut GroupOutcome) {
         if let Err(error) = self.check_commit(now, &request, outcome) {
@@ -27,6 +31,8 @@ impl Groups {
         }
         let expire_timestamp = (0 <= request.retention_time_ms).then(|| now.saturating_add(request.retention_time_ms));
         let mut fates = Vec::with_capacity(request.offsets.len());
+        // A partition that is named again takes the last of its offsets, and one record.
+        let mut last = BTreeMap::new();
         for offset in request.offsets {
             let error = if self.is_note_too_long(&offset) {
                 ErrorCode::OffsetMetadataTooLarge
@@ -35,11 +41,20 @@ impl Groups {
             };
             fates.push(fate(&offset.topic, offset.partition, error));
             if error == ErrorCode::None {
-                outcome
-                    .records
-                    .push(commit_record(&request.group, offset, now, expire_timestamp));
+                last.insert((offset.topic.clone(), offset.partition), offset);
             }
         }
+        let bytes: usize = last.values().map(|offset| record_bytes(&request.group, offset)).sum();
+        if self.config.commit_bytes_max < bytes {
+            for fate in &mut fates {
+                fate.error = ErrorCode::InvalidCommitOffsetSize;
+            }
+            return outcome.reply(request.to, GroupReply::CommitOffsets(fates));
+        }
+        let records = last
+            .into_values()
+            .map(|offset| commit_record(&request.group, offset, now, expire_timestamp));
+        outcome.records.extend(records);
         outcome.reply_when_durable(request.to, GroupReply::CommitOffsets(fates));
     }
 
@@ -87,7 +102,10 @@ impl Groups {
                 let wanted = topics
                     .iter()
                     .flat_map(|(topic, partitions)| partitions.iter().map(move |p| (topic, *p)));
+                // Once each: what is told of a partition may be a thousand times as long as its number.
+                let mut told = BTreeSet::new();
                 wanted
+                    .filter(|wanted| told.insert(*wanted))
                     .map(|(topic, p)| self.fetch_one(&request.group, topic, p, request.require_stable))
                     .collect()
             }
@@ -191,6 +209,11 @@ impl Groups {
             outcome.records.push(tombstone(group, topic, partition));
         }
     }
+}
+
+/// About what the record of a commit takes in the log.
+fn record_bytes(group: &GroupId, offset: &OffsetToCommit) -> usize {
+    FIXED_RECORD_BYTES + group.len() + offset.topic.len() + offset.metadata.len()
 }
 
 fn commit_record(

@@ -31,6 +31,41 @@ fn offsets_without_membership_are_kept_by_name() {
 }
 
 #[test]
+fn a_partition_that_is_named_twice_is_written_and_told_once() {
+    check(
+        "
+        > commit x at=t-1:5,t-0:3,t-1:6
+        write g:t-0 = 3
+        write g:t-1 = 6
+        x: t-1=NONE t-0=NONE t-1=NONE (durable)
+        > fetch x of=t-1,t-0,t-1,t-1
+        x: offsets t-1=6 t-0=3 (durable)
+        ",
+    );
+}
+
+#[test]
+fn a_commit_writes_no_more_than_its_bound() {
+    let config = GroupConfig {
+        commit_bytes_max: 2 * 100,
+        ..GroupConfig::KAFKA_DEFAULTS
+    };
+    check_with(
+        config,
+        "
+        > commit x at=t-0:1,t-1:1
+        write g:t-0 = 1
+        write g:t-1 = 1
+        x: t-0=NONE t-1=NONE (durable)
+        > commit x at=t-0:2,t-1:2,t-2:2
+        x: t-0=INVALID_COMMIT_OFFSET_SIZE t-1=INVALID_COMMIT_OFFSET_SIZE t-2=INVALID_COMMIT_OFFSET_SIZE
+        > fetch x of=t-0
+        x: offsets t-0=1 (durable)
+        ",
+    );
+}
+
+#[test]
 fn a_commit_must_come_from_a_current_member() {
     check(
         "

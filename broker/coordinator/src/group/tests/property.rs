@@ -23,6 +23,7 @@ const CONFIG: GroupConfig = GroupConfig {
     members_max: 4,
     new_member_join_timeout_ms: 500,
     offset_metadata_max: 8,
+    commit_bytes_max: GroupConfig::KAFKA_DEFAULTS.commit_bytes_max,
     offsets_retention_ms: 2_000,
     groups_max: 3,
     invited_bytes_max: 1_000,
