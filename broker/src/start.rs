@@ -110,8 +110,13 @@ impl Broker {
         let stop_unless_started = stopping.clone().drop_guard();
         let recovered = Recovered::default();
         let http = Limited::new(http, &config.http, Arc::clone(&metrics));
-        let body_bytes_max = config.http.max_body_bytes;
-        let http = http::serve(http, body_bytes_max, Arc::clone(&recovered), stopping.clone());
+        let http = http::serve(
+            http,
+            config.http.clone(),
+            Arc::clone(&recovered),
+            Arc::clone(&env),
+            stopping.clone(),
+        );
         let http = env.spawn("http", http);
 
         let opened = open_data(&config, &env, &metrics).await?;

@@ -77,6 +77,8 @@ pub struct KafkaConfig {
     pub validate: RecordValidation,
     /// Most bytes that one batch may decompress to where records are looked at.
     pub max_decompressed_bytes: usize,
+    /// Lookups by time that read records at one time.
+    pub max_lookups: usize,
     /// Most topics that may exist, internal ones included.
     pub max_topics: usize,
     /// Most partitions that may exist, internal ones included.
@@ -103,6 +105,8 @@ pub struct HttpConfig {
     pub listen: HostPort,
     /// Most connections at one time.
     pub max_connections: usize,
+    /// Time for the head of a request, and then for its body, to arrive; a connection without requests ends as soon.
+    pub request_timeout: Duration,
     /// A connection whose client takes in nothing of its answer is closed after this time.
     pub write_timeout: Duration,
     /// Largest request body in bytes.

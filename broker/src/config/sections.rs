@@ -67,11 +67,13 @@ pub static SETTINGS: &[Setting] = &[
     quoted("kafka.idle_timeout", "10m", "A connection without traffic is closed after this time (Kafka: connections.max.idle.ms)."),
     quoted("kafka.validate", "header", "How closely produced batches are checked: header (checksum, counts, sizes) or records (every record is decoded)."),
     quoted("kafka.max_decompressed", "64MiB", "Most bytes that one record batch may decompress to; at most 512MiB."),
+    bare("kafka.max_lookups", "4", "Most lookups of offsets by time that read records at one time, each of which may open a batch; further ones wait."),
     bare("kafka.max_topics", "20000", "Most topics that may exist."),
     bare("kafka.max_partitions", "100000", "Most partitions that may exist."),
 
     quoted("http.listen", "127.0.0.1:8080", "Address of the HTTP listener (API, metrics, health); port 0 picks a free one."),
     bare("http.max_connections", "1000", "Most HTTP connections at one time; further ones are closed."),
+    quoted("http.request_timeout", "30s", "Time for the head of a request, and then for its body, to arrive; a connection without requests is closed after it."),
     quoted("http.write_timeout", "5m", "An HTTP client that takes in nothing of its answer for this time is disconnected."),
     quoted("http.max_body", "16MiB", "Largest HTTP request body."),
     quoted("http.max_result", "64MiB", "Largest result that is collected before it is sent; streamed results are not bounded by it."),

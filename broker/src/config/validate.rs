@@ -46,6 +46,7 @@ pub(super) fn validate(values: &BTreeMap<String, Sourced>) -> Result<BrokerConfi
         http: HttpConfig {
             listen: reader.parsed("http.listen")?,
             max_connections: reader.positive("http.max_connections")?,
+            request_timeout: reader.duration("http.request_timeout")?,
             write_timeout: reader.duration("http.write_timeout")?,
             max_body_bytes: reader.size("http.max_body")?,
             max_result_bytes: reader.size("http.max_result")?,
@@ -97,6 +98,7 @@ fn kafka(reader: &Reader<'_>, static_keys: BTreeMap<String, String>) -> Result<K
             ],
         )?,
         max_decompressed_bytes: reader.size("kafka.max_decompressed")?,
+        max_lookups: reader.positive("kafka.max_lookups")?,
         max_topics: reader.positive("kafka.max_topics")?,
         max_partitions: reader.positive("kafka.max_partitions")?,
         defaults: BrokerDefaults::from_keys(&static_keys),

@@ -2,7 +2,6 @@
 //! for holds a connection, and a SELECT that is under way with it, until `http.write_timeout` is over.
 
 use std::io;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -52,25 +51,17 @@ impl Limited {
             _permit: permit,
         })
     }
-}
 
-impl Listener for Limited {
-    type Io = Admitted;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (Admitted, SocketAddr) {
+    /// The next connection that is admitted; those before it are closed. Errors of the listener are waited out.
+    pub async fn accept(&mut self) -> Admitted {
         loop {
             let (stream, peer) = Listener::accept(&mut self.listener).await;
             if let Some(admitted) = self.admit(stream) {
-                return (admitted, peer);
+                return admitted;
             }
             self.metrics.connection_rejected("http_max_connections");
             debug!(%peer, "an HTTP connection is refused: there are http.max_connections");
         }
-    }
-
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.listener.local_addr()
     }
 }
 

@@ -1,5 +1,6 @@
 //! The HTTP port: health, metrics, and SQL. One router; every handler translates and calls one service.
 
+mod body;
 mod error;
 mod health;
 mod listener;
@@ -9,15 +10,22 @@ mod rows;
 mod sql;
 
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post};
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
 use processor::engine::Engine;
 use processor::error::{SqlError, SqlState};
 use tokio_util::sync::CancellationToken;
 
 pub use self::listener::Limited;
+use crate::config::HttpConfig;
+use crate::env::Env;
 use crate::services::Services;
 
 /// What a recovered broker serves with; empty until then.
@@ -36,6 +44,7 @@ pub struct Served {
 pub(crate) struct HttpState {
     recovered: Recovered,
     closing: CancellationToken,
+    request_timeout: Duration,
 }
 
 impl HttpState {
@@ -53,18 +62,38 @@ impl HttpState {
 
 /// Serves until `closing` fires; requests that are under way may finish, but a running SELECT is cancelled. Until
 /// `recovered` is set there is nothing but `/livez`, `/readyz` and the description; the rest is answered with 503.
-pub async fn serve(listener: Limited, body_bytes_max: usize, recovered: Recovered, closing: CancellationToken) {
-    let router = router(
-        HttpState {
-            recovered,
-            closing: closing.clone(),
-        },
-        body_bytes_max,
-    );
-    let served = axum::serve(listener, router).with_graceful_shutdown(closing.cancelled_owned());
-    if let Err(error) = served.await {
-        tracing::error!(%error, "the HTTP listener failed");
+pub async fn serve(
+    mut listener: Limited,
+    config: HttpConfig,
+    recovered: Recovered,
+    env: Arc<Env>,
+    closing: CancellationToken,
+) {
+    let state = HttpState {
+        recovered,
+        closing: closing.clone(),
+        request_timeout: config.request_timeout,
+    };
+    let router = router(state, config.max_body_bytes);
+    let mut protocol = http1::Builder::new();
+    protocol
+        .timer(TokioTimer::new())
+        .header_read_timeout(config.request_timeout);
+    let open = GracefulShutdown::new();
+    loop {
+        let admitted = tokio::select! {
+            () = closing.cancelled() => break,
+            admitted = listener.accept() => admitted,
+        };
+        let service = TowerToHyperService::new(router.clone());
+        let connection = open.watch(protocol.serve_connection(TokioIo::new(admitted), service));
+        env.spawn("http-connection", async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "an HTTP connection ended");
+            }
+        });
     }
+    open.shutdown().await;
 }
 
 fn router(state: HttpState, body_bytes_max: usize) -> Router {

@@ -1,8 +1,7 @@
 //! `POST /v1/sql`: one statement in, its result in the form that the client asks for.
 
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use axum::extract::State;
-use axum::extract::rejection::BytesRejection;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use processor::engine::{Engine, StatementResult};
@@ -13,6 +12,7 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::HttpState;
+use super::body::WholeBody;
 use super::error::HttpError;
 use super::rows::{self, Form, ResultRows, Summary};
 
@@ -31,12 +31,11 @@ struct Request {
 pub(super) async fn sql(
     State(state): State<HttpState>,
     headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
+    body: Result<WholeBody, HttpError>,
 ) -> Result<Response, HttpError> {
     let served = state.served()?;
     let form = accepted_form(&headers)?;
-    let body =
-        body.map_err(|rejection| HttpError::new(rejection.status(), SqlState::PROGRAM_LIMIT, rejection.body_text()))?;
+    let WholeBody(body) = body?;
     let request: Request = serde_json::from_slice(&body)
         .map_err(|error| SqlError::syntax(format!("the request's body is not as it should be: {error}")))?;
     let parameters = request

@@ -26,7 +26,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use protocol::ids::{PartitionId, TimestampMs, TopicId, TopicPartition};
 use storage::LogManager;
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use crate::config::BrokerConfig;
 use crate::env::Env;
@@ -51,6 +51,7 @@ pub struct Partitions {
     applying: Mutex<()>,
     changes: watch::Sender<u64>,
     fetch_budget: FetchBudget,
+    lookups: Arc<Semaphore>,
 }
 
 impl Partitions {
@@ -58,6 +59,7 @@ impl Partitions {
     pub fn new(manager: Arc<LogManager>, config: Arc<BrokerConfig>, env: Arc<Env>) -> Self {
         Self {
             fetch_budget: FetchBudget::new(config.kafka.fetch_memory_bytes),
+            lookups: Arc::new(Semaphore::new(config.kafka.max_lookups.min(Semaphore::MAX_PERMITS))),
             manager,
             config,
             env,
@@ -75,6 +77,12 @@ impl Partitions {
     /// The memory that fetch responses may take.
     pub fn fetch_budget(&self) -> &FetchBudget {
         &self.fetch_budget
+    }
+
+    /// Waits for the turn of a lookup that may decompress a batch; hold the permit until it is over.
+    pub async fn lookup_permit(&self) -> OwnedSemaphorePermit {
+        let permit = Arc::clone(&self.lookups).acquire_owned().await;
+        permit.expect("nobody closes it")
     }
 
     /// The topics as they are now. Hold it for one request, not longer.

@@ -2,6 +2,7 @@
 //! the broker where a topic or `kafka.validate` makes it look at records, and SQL.
 
 use kafka_protocol::error::ResponseError;
+use kafka_protocol::messages::ListOffsetsRequest;
 use serde_json::json;
 use tests::batch::{self, Batch, Record};
 use tests::requests;
@@ -105,6 +106,27 @@ fn many_bombs_within_the_limit_are_not_held_at_once() {
     bed.caught_up("kept", &topic.name);
     assert_eq!(bed.rows("kept").len(), BOMBS);
     assert_eq!(bed.http.rows("SELECT count(n) FROM s"), [[json!(BOMBS)]]);
+    let held = memory_peak(bed.broker.pid());
+    assert!(held < HELD_MAX, "{held} bytes");
+}
+
+/// Lookups by time have to open the batch. Clients may ask for a hundred at once on one connection.
+#[test]
+fn lookups_by_time_open_a_few_bombs_at_a_time() {
+    const LOOKUPS: usize = 100;
+    const HELD_MAX: usize = 640 * LIMIT;
+    let mut bed = Bed::start();
+    let topic = bed.topic("bombs", 1);
+    let answer = requests::produce_bytes(&mut bed.connection, &topic, 0, bomb(32 * LIMIT));
+    assert_eq!(answer.error_code, 0, "{answer:?}");
+    let timestamp = requests::now_ms() - 60_000;
+    let request = requests::list_offsets_request(&topic, 0, timestamp);
+    let sent: Vec<i32> = (0..LOOKUPS).map(|_| bed.connection.send(7, &request)).collect();
+    for id in sent {
+        let answer = bed.connection.receive::<ListOffsetsRequest>(7, id);
+        let found = &answer.topics[0].partitions[0];
+        assert_eq!((found.error_code, found.offset), (0, 0));
+    }
     let held = memory_peak(bed.broker.pid());
     assert!(held < HELD_MAX, "{held} bytes");
 }

@@ -130,6 +130,43 @@ fn the_number_of_http_connections_is_bounded() {
     assert!((3 * MAX - served) as f64 <= http.metric(rejected));
 }
 
+/// Connections that say nothing, or half of what they have to, must not keep the health pages from those who ask.
+#[test]
+fn clients_that_do_not_finish_their_requests_are_disconnected() {
+    const BEGINNINGS: [&str; 4] = [
+        "",
+        "GET /readyz HT",
+        "POST /v1/sql HTTP/1.1\r\nHost: tidemill\r\nContent-Length: 100\r\n\r\n{\"statement\"",
+        // Served, and silent from then on.
+        "GET /livez HTTP/1.1\r\nHost: tidemill\r\n\r\n",
+    ];
+    let broker = TestBroker::start_with(&[("http.max_connections", "4"), ("http.request_timeout", "300ms")]);
+    let unfinished: Vec<TcpStream> = BEGINNINGS
+        .iter()
+        .map(|beginning| {
+            let mut stream = connect(&broker);
+            stream.write_all(beginning.as_bytes()).expect("sent");
+            stream
+        })
+        .collect();
+    let ends: Vec<String> = unfinished
+        .into_iter()
+        .map(|mut stream| {
+            let mut said = Vec::new();
+            stream.read_to_end(&mut said).expect("the server ends it");
+            String::from_utf8(said).expect("text")
+        })
+        .collect();
+    assert_eq!(ends[0], "");
+    assert!(
+        ends[2].starts_with("HTTP/1.1 408 ") && ends[2].contains("300ms"),
+        "{}",
+        ends[2]
+    );
+    assert!(ends[3].starts_with("HTTP/1.1 200 "), "{}", ends[3]);
+    assert_eq!(Http::of(&broker).get("/readyz").status, 200);
+}
+
 /// Whether a connection that stays open is served.
 fn answers(mut stream: &TcpStream) -> bool {
     let mut first = [0; 8];

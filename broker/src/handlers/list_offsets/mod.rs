@@ -142,10 +142,12 @@ async fn find(
     if !query.searches() {
         return look_up(&partition, query, isolation);
     }
-    let search = ctx
-        .services
-        .env
-        .spawn_blocking(move || look_up(&partition, query, isolation));
+    let permit = ctx.services.partitions.lookup_permit().await;
+    let search = ctx.services.env.spawn_blocking(move || {
+        // Held by the thread and not by the client, which may go away meanwhile.
+        let _permit = permit;
+        look_up(&partition, query, isolation)
+    });
     // The thread fails only when the broker stops; the client then tries the next one.
     search.await.unwrap_or(Err(ErrorCode::NotLeaderOrFollower))
 }
