@@ -53,6 +53,9 @@ fn busy() -> (Bed, Topic) {
     let mut garbage = Connection::open(&bed.broker.kafka_address());
     garbage.send_frame(&[0, 3, 0, 9, 0, 0, 0, 1, 0xff]);
     assert!(garbage.is_closed_by_peer());
+    let mut unknown = Connection::open(&bed.broker.kafka_address());
+    unknown.send_frame(&[0x7f, 0xff, 0, 0, 0, 0, 0, 1, 0xff, 0xff]);
+    assert!(unknown.is_closed_by_peer());
     let kept: Vec<Connection> = (0..3).map(|_| Connection::open(&bed.broker.kafka_address())).collect();
     let _refused = Connection::open(&bed.broker.kafka_address());
     tests::wait::until("a refused connection", || {
@@ -241,6 +244,7 @@ fn every_promised_metric_has_the_value_that_is_due() {
         ("topic_records_in_total{topic=\"TOPIC\"}", 6.0),
         ("topic_records_out_total{topic=\"TOPIC\"}", 4.0),
         ("topic_records_in_total{topic=\"out\"}", 0.0),
+        ("kafka_requests_unanswered_total{api=\"_other\"}", 1.0),
         // Connections.
         ("connections_rejected_total{reason=\"max_connections\"}", 1.0),
         // Log ends and starts.

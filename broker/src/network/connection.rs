@@ -25,6 +25,7 @@ use super::outbox::Outbox;
 use crate::handlers::{CloseReason, Order};
 
 /// While the outbox holds this much, no response is added to it and no request is started: the client does not read.
+/// No request is started either while answers of this much wait for the answer of a request before them.
 const OUTBOX_BYTES: usize = 256 * 1024;
 /// A frame may take one second longer for each of these bytes.
 const BYTES_PER_SECOND: usize = 1024 * 1024;
@@ -91,6 +92,8 @@ pub struct Connection<R, W, D> {
     frames: FrameReader,
     waiting: FuturesOrdered<BoxFuture<'static, Result<Answer, CloseReason>>>,
     outbox: Outbox,
+    /// Bytes of answers that were ready at once and wait for one before them.
+    queued_bytes: usize,
     /// The last request dispatched lets nothing pass until it is answered.
     alone: bool,
     /// Why no further frame is taken; the connection ends once everything before is answered.
@@ -136,6 +139,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin, D: Dispatch> Connection<R, W, 
             frames: FrameReader::new(limits.max_frame_bytes),
             waiting: FuturesOrdered::new(),
             outbox: Outbox::default(),
+            queued_bytes: 0,
             alone: false,
             ending: None,
             drained_by: Duration::MAX,
@@ -165,7 +169,8 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin, D: Dispatch> Connection<R, W, 
         end
     }
 
-    /// Starts what has arrived, as far as it may run.
+    /// Starts what has arrived, as far as it may run. Answers that are ready and wait for one before them count as much
+    /// as those that wait for the socket.
     async fn take_frames(&mut self) -> Result<(), ConnectionEnd> {
         while self.may_start() {
             let Some(frame) = self.frames.next_frame()? else { break };
@@ -179,7 +184,11 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin, D: Dispatch> Connection<R, W, 
                     self.alone = false;
                     self.accept(answer)?;
                 }
-                std::task::Poll::Ready(answer) => self.waiting.push_back(async move { answer }.boxed()),
+                std::task::Poll::Ready(answer) => {
+                    let answer = answer.map(Answer::queued);
+                    self.queued_bytes += answer.as_ref().map_or(0, |answer| answer.queued_bytes);
+                    self.waiting.push_back(async move { answer }.boxed());
+                }
                 std::task::Poll::Pending => self.waiting.push_back(answer),
             }
         }
@@ -191,7 +200,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin, D: Dispatch> Connection<R, W, 
         self.ending.is_none()
             && !self.alone
             && self.waiting.len() < self.limits.max_in_flight
-            && self.outbox.len() < OUTBOX_BYTES
+            && self.outbox.len() + self.queued_bytes < OUTBOX_BYTES
     }
 
     fn may_read(&self) -> bool {
@@ -266,7 +275,9 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin, D: Dispatch> Connection<R, W, 
 
     fn accept(&mut self, answer: Result<Answer, CloseReason>) -> Result<(), ConnectionEnd> {
         self.last_activity = self.requests.monotonic();
-        if let Some(frame) = answer?.frame {
+        let answer = answer?;
+        self.queued_bytes -= answer.queued_bytes;
+        if let Some(frame) = answer.frame {
             self.outbox.push(frame);
         }
         Ok(())

@@ -58,6 +58,22 @@ pub struct Dispatched {
 pub struct Answer {
     /// What goes out, if anything.
     pub frame: Option<ResponseFrame>,
+    /// Bytes of the frame where it was ready and had to wait for the answer of a request before it.
+    pub queued_bytes: usize,
+}
+
+impl Answer {
+    /// An answer that goes out as soon as it may.
+    pub fn new(frame: Option<ResponseFrame>) -> Self {
+        Self { frame, queued_bytes: 0 }
+    }
+
+    /// The answer, put behind others.
+    #[must_use]
+    pub fn queued(mut self) -> Self {
+        self.queued_bytes = self.frame.as_ref().map_or(0, ResponseFrame::len);
+        self
+    }
 }
 
 /// The first fields of a request, which have the same form in every header version. Only they may be read before the
@@ -84,13 +100,22 @@ impl Opening {
 impl Dispatch for Surroundings {
     fn dispatch(&self, mut frame: Bytes, reservation: Option<Reservation>) -> Result<Dispatched, CloseReason> {
         let received = self.services.env.monotonic();
-        let opening = Opening::of(&frame).ok_or_else(|| CloseReason::Header("it ends early".to_owned()))?;
-        let route = handlers::route(opening.api_key).ok_or(CloseReason::UnknownApi(opening.api_key))?;
+        let unreadable = |api: Option<ApiKey>, reason: CloseReason| {
+            self.services.metrics.request_unanswered(api);
+            reason
+        };
+        let opening = Opening::of(&frame);
+        let opening = opening.ok_or_else(|| unreadable(None, CloseReason::Header("it ends early".to_owned())))?;
+        let route = handlers::route(opening.api_key);
+        let route = route.ok_or_else(|| unreadable(None, CloseReason::UnknownApi(opening.api_key)))?;
         if !route.serves(opening.api_version) {
-            return self.unsupported(route, &opening, received);
+            return self
+                .unsupported(route, &opening, received)
+                .map_err(|reason| unreadable(Some(route.api), reason));
         }
         let frame_bytes = frame.len();
-        let header = RequestHeader::decode(&mut frame).map_err(|error| CloseReason::Header(error.to_string()))?;
+        let header = RequestHeader::decode(&mut frame)
+            .map_err(|error| unreadable(Some(route.api), CloseReason::Header(error.to_string())))?;
         let call = (route.call)(self.context(&header, frame_bytes), frame);
         Ok(Dispatched {
             order: route.order,
@@ -168,16 +193,16 @@ impl Surroundings {
                 match reply {
                     Ok(Reply::Frame { frame, code }) => {
                         services.metrics.request_answered(route.api, code, took);
-                        Ok(Answer { frame: Some(frame) })
+                        Ok(Answer::new(Some(frame)))
                     }
                     Ok(Reply::None) => {
                         services
                             .metrics
                             .request_answered(route.api, protocol::ErrorCode::None, took);
-                        Ok(Answer { frame: None })
+                        Ok(Answer::new(None))
                     }
                     Err(reason) => {
-                        services.metrics.request_unanswered(route.api);
+                        services.metrics.request_unanswered(Some(route.api));
                         Err(reason)
                     }
                 }

@@ -54,14 +54,12 @@ impl Dispatch for Fake {
                 let _ = ended.await;
             }
             match kind {
-                SILENT => Ok(Answer { frame: None }),
+                SILENT => Ok(Answer::new(None)),
                 PANIC_LIKE => Err(CloseReason::Panicked {
                     api: "Test",
                     reason: "x".to_owned(),
                 }),
-                _ => Ok(Answer {
-                    frame: Some(framed(&frame)),
-                }),
+                _ => Ok(Answer::new(Some(framed(&frame)))),
             }
         };
         let order = if kind == ALONE { Order::Alone } else { Order::Pipelined };
@@ -227,6 +225,28 @@ async fn no_more_requests_wait_than_allowed() {
     client.end_parked(0);
     assert_eq!(client.receive().await, b"p1");
     assert_eq!(client.started().await, "n5");
+}
+
+#[tokio::test]
+async fn answers_that_wait_hold_back_what_is_behind_them() {
+    let mut client = Client::connect(LIMITS);
+    let large = format!("n{}", "x".repeat(200 * 1024));
+    client.send_all(&["p1", &large, &large, "n4"]).await;
+    assert_eq!(client.started().await, "p1");
+    for _ in 0..2 {
+        assert_eq!(client.started().await.len(), large.len());
+    }
+    for _ in 0..1_000 {
+        tokio::task::yield_now().await;
+    }
+    assert!(client.started.try_recv().is_err(), "400 KiB of answers wait already");
+    client.end_parked(0);
+    assert_eq!(client.receive().await, b"p1");
+    for _ in 0..2 {
+        assert_eq!(client.receive().await.len(), large.len());
+    }
+    assert_eq!(client.started().await, "n4");
+    assert_eq!(client.receive().await, b"n4");
 }
 
 #[tokio::test]

@@ -32,4 +32,9 @@ impl LabelCap {
         self.given.insert(name.to_owned());
         name
     }
+
+    /// Takes the labels back that `keep` does not know any more.
+    pub fn retain(&mut self, keep: impl Fn(&str) -> bool) {
+        self.given.retain(|name| keep(name));
+    }
 }

@@ -159,9 +159,10 @@ impl Metrics {
         }
     }
 
-    /// A request closed its connection.
-    pub fn request_unanswered(&self, api: ApiKey) {
-        self.closed_requests.with_label_values(&[api.name()]).inc();
+    /// A request closed its connection; `None` where it cannot be told what it asked for.
+    pub fn request_unanswered(&self, api: Option<ApiKey>) {
+        let label = api.map_or(OTHER, ApiKey::name);
+        self.closed_requests.with_label_values(&[label]).inc();
     }
 
     /// The handles of a topic; of `_other` once there are too many topics.
@@ -179,6 +180,19 @@ impl Metrics {
                 .entry(key.to_owned())
                 .or_insert_with(|| Arc::new(vectors.handles(label))),
         )
+    }
+
+    /// Forgets the topics that `exists` does not know any more: their series end, and others may have their labels.
+    pub fn keep_topics(&self, exists: impl Fn(&str) -> bool) {
+        let mut table = self.topics.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        table.cap.retain(&exists);
+        table.handles.retain(|name, _| {
+            let kept = name == OTHER || exists(name);
+            if !kept {
+                self.topic_vectors.remove(name);
+            }
+            kept
+        });
     }
 
     /// A client's batch was appended.
@@ -271,6 +285,13 @@ impl TopicVectors {
         }
     }
 
+    fn remove(&self, label: &str) {
+        for vector in [&self.bytes_in, &self.records_in, &self.bytes_out, &self.records_out] {
+            // There is nothing to remove where nothing was counted.
+            let _ = vector.remove_label_values(&[label]);
+        }
+    }
+
     fn handles(&self, label: &str) -> TopicHandles {
         TopicHandles {
             bytes_in: self.bytes_in.with_label_values(&[label]),
@@ -337,6 +358,22 @@ mod tests {
             "{text}"
         );
         assert!(!text.contains("topic=\"c\""), "{text}");
+    }
+
+    #[test]
+    fn topics_that_are_gone_leave_their_labels_to_others() {
+        let metrics = Metrics::new(2);
+        for topic in ["a", "b", "c"] {
+            metrics.topic_produced(topic, 10, 1);
+        }
+        metrics.keep_topics(|topic| topic != "a");
+        metrics.topic_produced("c", 10, 1);
+        let text = rendered(&metrics);
+        for (topic, bytes) in [("b", 10), ("c", 10), ("_other", 10)] {
+            let series = format!("tidemill_topic_bytes_in_total{{topic=\"{topic}\"}} {bytes}");
+            assert!(text.contains(&series), "{series}: {text}");
+        }
+        assert!(!text.contains("topic=\"a\""), "{text}");
     }
 
     #[test]

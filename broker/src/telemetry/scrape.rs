@@ -66,6 +66,8 @@ pub trait QuerySource: Send + Sync {
 /// The whole `/metrics` page.
 pub async fn scrape(services: &Services, queries: Option<&dyn QuerySource>) -> String {
     let mut text = String::new();
+    let directory = services.partitions.directory();
+    services.metrics.keep_topics(|name| directory.topic(name).is_some());
     services.metrics.render(&mut text);
     let mut samples = Samples::default();
     add_process(&mut samples, services);

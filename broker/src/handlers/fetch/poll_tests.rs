@@ -3,20 +3,25 @@
 //! Polls here may wait for an hour, so that one that is not woken hangs its test instead of passing late.
 
 use std::task::Poll;
+use std::time::Duration;
 
 use futures::future::BoxFuture;
 use futures::{FutureExt, poll};
 use protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use protocol::messages::{FetchRequest, FetchResponse, StrBytes};
 use protocol::records::Codec;
+use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::handle;
+use super::read::PartitionRead;
+use super::wait::LongPoll;
 use crate::cluster::change::{Requester, TopicRef};
 use crate::handlers::RequestContext;
 use crate::partitions::fixture::{Node, append, batch};
 
 const AN_HOUR_MS: i32 = 3_600_000;
+const DEADLINE: Duration = Duration::from_secs(60);
 
 fn request(topic: &'static str, partitions: &[i32], min_bytes: i32) -> FetchRequest {
     let partitions = partitions.iter().map(|index| {
@@ -158,6 +163,24 @@ async fn a_deleted_topic_ends_the_waits_on_it() {
         .await;
     assert!(deleted[0].is_ok());
     assert_eq!(codes(&fetch.await), [3]);
+}
+
+#[tokio::test]
+async fn a_topic_that_is_deleted_before_the_wait_begins_ends_it_too() {
+    let node = Node::start();
+    node.topic("t", 1).await;
+    let ctx = node.context(12);
+    let request = request("t", &[0], 1);
+    let poll = LongPoll::new(&ctx, &request);
+    let topic = TopicRef::Name("t".to_owned());
+    let deleted = node
+        .services
+        .controller
+        .delete_topics(vec![topic], Requester::Client)
+        .await;
+    assert!(deleted[0].is_ok());
+    let pass = timeout(DEADLINE, poll.run()).await.expect("it is told");
+    assert!(matches!(pass.reads[..], [PartitionRead::Failed(_)]), "{pass:?}");
 }
 
 #[tokio::test]

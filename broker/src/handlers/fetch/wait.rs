@@ -11,6 +11,7 @@ use protocol::ids::Offset;
 use protocol::messages::FetchRequest;
 use protocol::records::HEADER_LEN;
 use storage::{Isolation, Marks};
+use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::plan::{self, Plan, Target};
@@ -22,6 +23,8 @@ use crate::partitions::{Held, Waiters, Woken};
 pub(super) struct LongPoll<'a> {
     ctx: &'a RequestContext,
     request: &'a FetchRequest,
+    /// Changes of topics since the plan was made.
+    changes: watch::Receiver<u64>,
     plan: Arc<Plan>,
     limits: Limits,
     min_bytes: usize,
@@ -44,6 +47,8 @@ impl<'a> LongPoll<'a> {
         Self {
             ctx,
             request,
+            // Before the plan: what changes while it is made or read must not be missed.
+            changes: ctx.services.partitions.changes(),
             plan: Arc::new(Self::plan(ctx, request)),
             limits: Limits {
                 version: ctx.api_version,
@@ -109,12 +114,12 @@ impl<'a> LongPoll<'a> {
             let partition = self.plan.targets[seen.target].partition.as_ref().ok()?.as_ref()?;
             Some((&partition.log, seen.marks))
         });
-        let changes = self.ctx.services.partitions.changes();
-        let mut waiters = Waiters::new(changes, self.limits.isolation, logs);
+        let mut waiters = Waiters::new(self.changes.clone(), self.limits.isolation, logs);
         loop {
             match self.bounded(waiters.changed()).await {
                 None => return Ended::TimedOut,
                 Some(Woken::Topics) => {
+                    self.changes.mark_unchanged();
                     self.plan = Arc::new(Self::plan(self.ctx, self.request));
                     return Ended::ReadAgain(None);
                 }

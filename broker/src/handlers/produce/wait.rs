@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures::FutureExt;
 use futures::future::join_all;
 use protocol::ErrorCode;
 use storage::Appended;
@@ -22,7 +23,8 @@ pub(super) async fn until_durable(outcomes: &mut [TopicOutcome], timeout_ms: i32
         return;
     }
     for result in results(outcomes) {
-        if result.as_ref().is_ok_and(|appended| !appended.ticket.is_done()) {
+        // One that has failed meanwhile says so.
+        if wait_for(result).now_or_never().is_none() {
             *result = Err(Refusal::new(
                 ErrorCode::RequestTimedOut,
                 "the batch was not durable in time",
