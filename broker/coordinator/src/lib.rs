@@ -1,23 +1,31 @@
 //! The rules of Tidemill's coordinators, without a world: no sockets, files, clocks, threads or randomness.
 //!
-//! Three machines live here: consumer groups ([`group::Groups`]), transactions ([`transaction::Transactions`]) and
-//! the arithmetic of producer epochs ([`producer_ids`]). Each owns one partition of an internal topic and follows one
-//! contract:
+//! Two machines live here, consumer groups ([`group::Groups`]) and transactions ([`transaction::Transactions`]), and
+//! beside them the arithmetic of producer epochs ([`producer_ids`]). A machine owns one partition of an internal topic;
+//! both follow one contract:
 //!
-//! 1. **Load.** A fresh machine is fed every record of its partition, in order, through `apply`, and then told
-//!    `loaded(now)`. Until then requests are answered `COORDINATOR_LOAD_IN_PROGRESS`, except heartbeats, to which the
-//!    answer is that all is well.
-//! 2. **Decide.** `handle(now, command)` looks at the state and returns an [`Outcome`]: records to append, replies
-//!    to send, timers to set. It never touches *hard* state (what the records say); it may touch *soft* state
-//!    (parked requests, a rebalance under way), which is lost by design when the process dies.
-//! 3. **Do.** The shell appends the outcome's records to the partition's log, in one batch where they fit, and
-//!    passes each to `apply` before it handles the next command. A reply marked [`Release::WhenDurable`] leaves once everything
-//!    appended so far is durable; one marked [`Release::AtOnce`] leaves immediately.
-//! 4. **Fail.** If the append fails, the shell drops the machine, answers whoever waits with `NOT_COORDINATOR`,
-//!    and loads a new machine from the log. Nothing has to be undone by hand.
+//! 1. **Load.** A fresh machine is fed every record of its partition, in order, through `apply`, and is then told
+//!    `loaded`. Until then it refuses what it is asked.
+//! 2. **Decide.** A call looks at the state and returns records to append, with what else follows. It never touches
+//!    *hard* state (what the records say); it may touch *soft* state (parked requests, a rebalance under way, markers
+//!    that are known to be durable), which is lost by design when the process dies.
+//! 3. **Do.** The shell appends the records to the partition's log, in one batch where they fit, and passes each to
+//!    `apply` before it makes the next call. An answer that depends on records waits until they are durable.
+//! 4. **Fail.** If the append fails, the shell drops the machine and loads a new one from the log. Nothing has to be
+//!    undone by hand.
 //!
-//! One task owns one machine; there is nothing to lock. The same inputs give the same outputs, always: the maps are
-//! ordered, time and random ids are arguments.
+//! They differ in who waits for the answer:
+//!
+//! - *Groups* answer many members, each at its own time. Every command goes through `handle(now, command)`, which
+//!   returns an [`Outcome`]: records, replies, timers. A reply marked [`Release::WhenDurable`] leaves once everything
+//!   appended so far is durable; one marked [`Release::AtOnce`] leaves immediately. While the machine loads, requests
+//!   are answered `COORDINATOR_LOAD_IN_PROGRESS`, except heartbeats, to which the answer is that all is well. When it
+//!   is dropped, whoever waits is answered `NOT_COORDINATOR`.
+//! - *Transactions* answer their caller. Every step is a method with a result of its own; the caller waits for the
+//!   records to be durable, writes the markers, and comes back. No request is parked and no timer runs.
+//!
+//! A machine has one caller at a time; there is nothing to lock inside. The same inputs give the same outputs, always:
+//! the maps are ordered, time and random ids are arguments.
 
 #![forbid(unsafe_code)]
 
