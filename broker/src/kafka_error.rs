@@ -51,7 +51,15 @@ pub(crate) fn batch(error: &BatchError) -> ErrorCode {
 fn invalid_batch(error: &InvalidBatch) -> ErrorCode {
     match error {
         InvalidBatch::LogAppendTime => ErrorCode::InvalidTimestamp,
-        _ => ErrorCode::InvalidRecord,
+        InvalidBatch::BaseOffset { .. }
+        | InvalidBatch::RecordCount { .. }
+        | InvalidBatch::TooManyRecords { .. }
+        | InvalidBatch::OffsetRange { .. }
+        | InvalidBatch::Control
+        | InvalidBatch::Sequence { .. }
+        | InvalidBatch::ProducerEpoch { .. }
+        | InvalidBatch::TransactionWithoutProducer
+        | InvalidBatch::DeleteHorizon => ErrorCode::InvalidRecord,
     }
 }
 

@@ -1,7 +1,8 @@
 //! Everything a request handler may reach, gathered once at start.
 //!
-//! Handlers translate and services decide: a handler gets [`Services`] through its `RequestContext` and calls exactly
-//! one service. All fields are shared handles, so that cloning the `Arc<Services>` is all a connection needs.
+//! Handlers translate and services decide: a handler gets [`Services`] through its `RequestContext`, asks those that it
+//! needs, and keeps nothing of its own. All fields are shared handles, so that cloning the `Arc<Services>` is all a
+//! connection needs.
 
 use std::sync::Arc;
 

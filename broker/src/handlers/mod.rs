@@ -2,7 +2,8 @@
 //!
 //! Dispatch, ApiVersions and metric labels are derived from [`ROUTES`] and from nothing else. A handler lives in the
 //! file named like its API and has the form `async fn handle(&RequestContext, XRequest) -> XResponse`: Kafka's errors
-//! stand inside the response, and what cannot be answered at all closes the connection (see [`reply`]).
+//! stand inside the response. Produce alone may also answer nothing or close the connection, for `acks=0`. What cannot
+//! be decoded or encoded closes the connection (see [`reply`]).
 //!
 //! A request's future is polled once when it is taken from the connection, in the order of arrival. What a handler
 //! does before its first wait is therefore in order: Produce appends there.

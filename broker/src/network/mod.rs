@@ -4,8 +4,10 @@
 //! socket -> frames -> route table -> handler (polled once, in order) -> responses in request order -> socket
 //! ```
 //!
-//! Every bound of this folder is a setting: connections (in all and per address), bytes of a frame, time for a frame
-//! to arrive, requests in flight per connection, memory for large frames, idle time.
+//! What clients may take is bounded by settings: connections (in all and per address), bytes of a frame, time for a
+//! frame to arrive, requests in flight per connection, memory for large frames, idle time. Constants are what nobody has
+//! a reason to tune: how much waits in an outbox ([`connection`]), and how long a stop, a quiet peer and a failed accept
+//! are given ([`listener`]).
 
 pub mod admission;
 pub mod budget;

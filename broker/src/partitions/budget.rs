@@ -1,4 +1,4 @@
-//! The memory that fetch responses of all connections may take together (`kafka.fetch_memory_bytes`).
+//! The memory that fetch responses of all connections may take together (`kafka.fetch_memory`).
 //!
 //! A read takes its share before it starts and gives back at once what it did not use. The rest is tied to the bytes
 //! themselves: it returns when the last handle to them is gone, which is when the response has left or its connection

@@ -15,7 +15,7 @@ use SampleKind::{Counter, Gauge};
 pub struct QueryFigures {
     /// Name of the query.
     pub query: String,
-    /// `RUNNING`, `FINISHED`, `FAILED`, `PAUSED`, as SHOW QUERIES says it.
+    /// `RUNNING`, `RESTARTING`, `FAILED` or `FINISHED`, as SHOW QUERIES says it.
     pub state: String,
     /// Record batches read from topics, again after a restart included.
     pub batches_read: u64,

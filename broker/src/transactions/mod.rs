@@ -42,7 +42,8 @@ use crate::groups::Groups;
 use crate::partitions::{Partition, Partitions};
 use crate::producer_ids::ProducerIds;
 
-/// How long a query's transaction may stay open before a reader may take it for abandoned; it is open for milliseconds.
+/// The timeout that the records of a query's transactions state, as Kafka's schema wants one. Nothing goes by it: they
+/// are open for milliseconds, and the next start or the query's next run ends what a crash left open.
 const TIMEOUT_MS: i32 = 60_000;
 /// Time between two looks at a group whose partition is being loaded.
 const LOADING_PAUSE: Duration = Duration::from_millis(20);
