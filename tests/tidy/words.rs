@@ -13,6 +13,7 @@ const IN_SOURCES: &[(&str, &str, &str)] = &[
     ("TO", "DO", "write an issue or an ADR"),
     ("FIX", "ME", "fix it"),
     ("XX", "X ", "say what is wrong"),
+    ("SQL con", "tract", "name docs/sql.md"),
 ];
 
 /// Anywhere in the repository.
@@ -51,6 +52,25 @@ fn sources_hold_no_stubs_and_no_leftovers() {
     assert!(files.len() > 20, "the sources were read");
     let found = find(&files, IN_SOURCES);
     assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+/// Whether `line` cites a numbered rule, an R and two digits, of a list that the repository does not hold.
+fn cites_a_rule(line: &str) -> bool {
+    line.split(|c: char| !c.is_ascii_alphanumeric())
+        .filter_map(|word| word.strip_prefix('R'))
+        .any(|number| number.len() == 2 && number.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+#[test]
+fn sources_cite_what_a_reader_can_find() {
+    assert!(cites_a_rule(concat!("as it must be (R", "42).")) && !cites_a_rule("(KIP-211), R2, UR42, R123"));
+    let mut found = Vec::new();
+    for file in rust_files() {
+        for (number, line) in (1..).zip(file.text.lines()).filter(|(_, line)| cites_a_rule(line)) {
+            found.push(format!("{}:{number}: {}", file.path, line.trim()));
+        }
+    }
+    assert!(found.is_empty(), "name the KIP, RFC or class:\n{}", found.join("\n"));
 }
 
 #[test]

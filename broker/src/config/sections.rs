@@ -27,8 +27,8 @@ pub enum Form {
     Bare,
 }
 
-/// Sections of the contract that this version does not serve yet. Naming one is an error that says so: who sets a
-/// listener expects somebody to listen.
+/// Sections whose names are kept for what this version does not serve yet. Naming one is an error that says so: who
+/// sets a listener expects somebody to listen.
 pub const PLANNED_SECTIONS: [&str; 4] = ["schema_registry", "postgres", "internal", "security"];
 
 const fn quoted(path: &'static str, default: &'static str, doc: &'static str) -> Setting {

@@ -3,7 +3,7 @@
 //! Decoding is the hot path of every source: [`SourceDecoder`] takes records one by one as they leave the decompressed
 //! batch, decodes only the columns that the query needs, and appends straight into typed Arrow builders. A record that
 //! cannot be a row is reported and leaves no trace; it never stops the batch. Encoding turns result rows into JSON
-//! values and keys by the rules of the SQL contract.
+//! values and keys by the rules of docs/sql.md.
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;

@@ -29,7 +29,7 @@ pub struct TimestampOffset {
 
 impl Log {
     /// The first visible record whose timestamp is not below `timestamp`, in the order of offsets; `None` when there is
-    /// none (ListOffsets, R53). Blocks for the disk.
+    /// none (ListOffsets). Blocks for the disk.
     ///
     /// # Errors
     /// [`ReadError`] when the place where it should be is damaged.

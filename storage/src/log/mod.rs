@@ -199,7 +199,7 @@ impl Log {
     }
 
     /// The largest epoch not above the requested one and the offset where it ends; `None` when the requested epoch is
-    /// newer than all (OffsetForLeaderEpoch, R54).
+    /// newer than all (OffsetForLeaderEpoch).
     #[must_use]
     pub fn end_offset_for_epoch(&self, epoch: LeaderEpoch) -> Option<(LeaderEpoch, Offset)> {
         let log_end = self.marks().log_end;

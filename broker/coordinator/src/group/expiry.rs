@@ -1,4 +1,4 @@
-//! The end of offsets that nobody uses any more, and of groups that hold nothing (R58).
+//! The end of offsets that nobody uses any more, and of groups that hold nothing (KIP-211).
 //!
 //! An offset expires `offsets_retention_ms` after
 //! - the group became empty, or its commit where that time is not known;

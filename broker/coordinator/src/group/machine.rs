@@ -96,7 +96,7 @@ impl Groups {
     }
 
     /// Ends the load: every group comes alive as its records say, and the sessions of its members begin at `now`, so
-    /// that the time the broker was away is not held against them (R70).
+    /// that the time the broker was away is not held against them.
     pub fn loaded(&mut self, now: TimestampMs) -> GroupOutcome {
         assert!(self.loading, "a machine is loaded once");
         self.loading = false;

@@ -1,4 +1,4 @@
-//! Committed offsets: OffsetCommit, OffsetFetch, OffsetDelete, and the end of a topic (R56, R57).
+//! Committed offsets: OffsetCommit, OffsetFetch, OffsetDelete, and the end of a topic.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -105,7 +105,7 @@ impl Transactions {
     }
 
     /// Gives the transactional id to a new incarnation and fences the one before by the next epoch. When the epochs of
-    /// a producer id are used up, `fresh_id` takes its place; a new id uses it as well (R38).
+    /// a producer id are used up, `fresh_id` takes its place; a new id uses it as well.
     pub fn open(
         &self,
         now: TimestampMs,
@@ -305,7 +305,7 @@ impl Transactions {
         }
     }
 
-    /// Aborts every transaction that has been open for longer than it may (R42). The epoch goes up, so that the
+    /// Aborts every transaction that has been open for longer than it may. The epoch goes up, so that the
     /// producer learns of it.
     pub fn abort_timed_out(&self, now: TimestampMs) -> Vec<(TransactionalId, Decided)> {
         let timed_out = self.ids.iter().filter(|(_, value)| {

@@ -166,7 +166,7 @@ fn read_partition(
         return Outcome::Read(PartitionRead::Failed(ErrorCode::OffsetOutOfRange));
     }
     let max_bytes = wanted.max_bytes.min(allowance.remaining).min(budget.part());
-    // At or beyond what may be seen is no error: a consumer may be ahead of the high watermark (R47).
+    // At or beyond what may be seen is no error: a consumer may be ahead of the high watermark.
     let nothing_to_read = limits.isolation.bound(&marks) <= wanted.from || (max_bytes == 0 && !allowance.first);
     if nothing_to_read {
         return Outcome::Read(empty(partition, wanted));
@@ -260,7 +260,7 @@ impl Content {
     }
 }
 
-/// The code as clients of this version know it (R51).
+/// The code as clients of this version know it: KAFKA_STORAGE_ERROR came with KIP-112.
 pub(super) fn for_version(code: ErrorCode, version: i16) -> ErrorCode {
     match code {
         ErrorCode::KafkaStorageError if version <= STORAGE_ERROR_UNKNOWN_UNTIL => ErrorCode::NotLeaderOrFollower,

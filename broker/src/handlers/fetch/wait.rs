@@ -1,7 +1,7 @@
 //! The long poll: read, and while it is too little, wait for more.
 //!
 //! A wait ends when enough bytes have come, when a partition gets an error or is trimmed, when topics change, when
-//! `max_wait_ms` is over, or when the connection or the broker closes (R46). While it waits a request holds neither
+//! `max_wait_ms` is over, or when the connection or the broker closes. While it waits a request holds neither
 //! records nor memory of the fetch budget; what is new in its logs is counted, and read again once it is enough.
 
 use std::sync::Arc;

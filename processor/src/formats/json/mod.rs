@@ -1,6 +1,6 @@
 //! JSON: one object per record value.
 //!
-//! Rules, both ways, are those of the SQL contract: numbers are exact, a missing field is NULL, of two fields with one
+//! Rules, both ways, are those of docs/sql.md: numbers are exact, a missing field is NULL, of two fields with one
 //! name the last counts, extra fields are ignored, timestamps are RFC 3339 text or numbers in the source's unit.
 
 mod decoder;

@@ -14,7 +14,7 @@ pub(crate) const CLASSIC: &str = "classic";
 /// State of a group that does not exist.
 const DEAD: &str = "Dead";
 
-/// From when the life of an unused offset is counted (R58).
+/// From when the life of an unused offset is counted (KIP-211).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum UnusedSince {
     /// From its commit.

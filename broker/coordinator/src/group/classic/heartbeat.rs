@@ -8,7 +8,7 @@ use crate::group::{CommitOffsets, Heartbeat, MemberId};
 
 impl ClassicGroup {
     /// The answer to a Heartbeat. During a join phase it asks the member to join, and counts as a sign of life all
-    /// the same (R66).
+    /// the same, as in Kafka's `GroupMetadataManager`.
     pub(crate) fn heartbeat(&mut self, turn: &mut Turn<'_>, request: &Heartbeat) -> ErrorCode {
         if let Err(error) = self.check_member(&request.member, request.instance.as_ref()) {
             return error;
@@ -23,7 +23,7 @@ impl ClassicGroup {
         }
     }
 
-    /// Whether a commit may come from where it says it comes (R56). A member's commit is a sign of life.
+    /// Whether a commit may come from where it says it comes. A member's commit is a sign of life.
     pub(crate) fn check_commit(&mut self, turn: &mut Turn<'_>, request: &CommitOffsets) -> Result<(), ErrorCode> {
         if request.generation < 0 && self.is_empty() {
             return Ok(());

@@ -1,4 +1,4 @@
-//! JoinGroup: becoming a member, or telling that one still is (R63, R67).
+//! JoinGroup: becoming a member, or telling that one still is (KIP-394, KIP-345).
 
 use protocol::error_code::ErrorCode;
 

@@ -1,4 +1,4 @@
-//! LeaveGroup: members go, or an administrator removes them (KIP-345, R68).
+//! LeaveGroup: members go, or an administrator removes them (KIP-345).
 
 use protocol::error_code::ErrorCode;
 

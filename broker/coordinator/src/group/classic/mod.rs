@@ -195,7 +195,7 @@ impl ClassicGroup {
         }
     }
 
-    /// Checks that a request speaks for a current member (R68).
+    /// Checks that a request speaks for a current member.
     fn check_member(&self, member: &MemberId, instance: Option<&InstanceId>) -> Result<(), ErrorCode> {
         if let Some(instance) = instance {
             match self.static_members.get(instance) {

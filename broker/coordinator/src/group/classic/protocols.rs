@@ -1,4 +1,4 @@
-//! Choosing the one protocol that all members use (R65), and what can be learnt from it.
+//! Choosing the one protocol that all members use, and what can be learnt from it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -55,7 +55,7 @@ impl ClassicGroup {
     }
 
     /// Topics that the members subscribe to. Unknown for other types than consumers, and when a consumer's metadata
-    /// cannot be read: then no offset is treated as unsubscribed by mistake, because nothing expires (R58).
+    /// cannot be read: then no offset is treated as unsubscribed by mistake, because nothing expires.
     pub(super) fn compute_subscribed_topics(&self) -> Option<BTreeSet<Arc<str>>> {
         if !self.is_consumer_group() {
             return None;

@@ -1,4 +1,4 @@
-//! The join phase: asking everybody to join, waiting, and fixing the next generation (R64, R65).
+//! The join phase: asking everybody to join, waiting, and fixing the next generation.
 
 use protocol::error_code::ErrorCode;
 

@@ -1,4 +1,4 @@
-//! SyncGroup: the leader brings the assignment, everybody takes theirs (R66).
+//! SyncGroup: the leader brings the assignment, everybody takes theirs.
 
 use std::collections::BTreeMap;
 
