@@ -22,8 +22,6 @@ pub struct StorageConfig {
     pub flush_threads: usize,
     /// Whether SQL scans map sealed segments into memory. Off: positional reads everywhere.
     pub mmap: bool,
-    /// Bytes that one offset index may grow to before its segment is rolled (Kafka's `segment.index.bytes`).
-    pub index_max_bytes: usize,
     /// Time after which a producer id that wrote nothing is forgotten (Kafka's `producer.id.expiration.ms`).
     pub producer_id_expiration_ms: i64,
     /// Bytes of recent batches kept in memory for readers at the tail, over all logs of the node.
@@ -46,7 +44,6 @@ impl StorageConfig {
             syncfs_threshold: 8,
             flush_threads: 8,
             mmap: true,
-            index_max_bytes: 10 * 1024 * 1024,
             producer_id_expiration_ms: 86_400_000,
             batch_cache_bytes: 64 * 1024 * 1024,
             low_space_bytes: 0,
@@ -68,6 +65,9 @@ pub struct LogConfig {
     pub retention_bytes: Option<u64>,
     /// Bytes of log between two index entries (`index.interval.bytes`).
     pub index_interval_bytes: u32,
+    /// Bytes that the offset index and the time index of a segment may each grow to; the segment is rolled before one
+    /// of them would exceed it (`segment.index.bytes`).
+    pub segment_index_bytes: u32,
     /// Bytes of one batch as stored, log overhead included (`max.message.bytes`).
     pub max_message_bytes: usize,
     /// Who dates the records (`message.timestamp.type`).
@@ -103,6 +103,7 @@ impl Default for LogConfig {
             retention_ms: Some(604_800_000),
             retention_bytes: None,
             index_interval_bytes: 4096,
+            segment_index_bytes: 10 * 1024 * 1024,
             max_message_bytes: 1_048_588,
             timestamp_type: TimestampType::CreateTime,
             timestamp_before_max_ms: i64::MAX,

@@ -79,6 +79,7 @@ pub fn log_config(
         retention_ms: values.number_unless_negative("retention.ms").filter(|_| deletes),
         retention_bytes: values.number_unless_negative("retention.bytes").filter(|_| deletes),
         index_interval_bytes: values.number("index.interval.bytes"),
+        segment_index_bytes: values.number("segment.index.bytes"),
         max_message_bytes: values.number("max.message.bytes"),
         timestamp_type: match values.text("message.timestamp.type").as_str() {
             "LogAppendTime" => TimestampType::LogAppendTime,
@@ -287,6 +288,7 @@ mod tests {
             ("segment.bytes", "1048577"),
             ("segment.ms", "2"),
             ("index.interval.bytes", "3"),
+            ("segment.index.bytes", "8"),
             ("max.message.bytes", "4"),
             ("message.timestamp.before.max.ms", "5"),
             ("message.timestamp.after.max.ms", "6"),
@@ -298,6 +300,7 @@ mod tests {
             segment_bytes: 1_048_577,
             segment_ms: 2,
             index_interval_bytes: 3,
+            segment_index_bytes: 8,
             max_message_bytes: 4,
             timestamp_before_max_ms: 5,
             timestamp_after_max_ms: 6,

@@ -12,7 +12,7 @@ mod transaction;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use entries::EntryFile;
+pub(crate) use entries::{Entry, EntryFile};
 pub(crate) use offset::OffsetEntry;
 pub(crate) use time::TimeEntry;
 pub(crate) use transaction::{AbortedRange, TransactionIndex};

@@ -9,6 +9,7 @@ use crate::{
     checkpoint::{Sync, replace},
     config::LogConfig,
     error::{AppendError, IoFailure},
+    index::{Entry, OffsetEntry, TimeEntry},
     producers::{encode_snapshot, encode_windows},
     segment::{
         Segment,
@@ -18,8 +19,6 @@ use crate::{
 
 /// Positions of the offset index are signed 32-bit numbers in Kafka's format.
 const SEGMENT_BYTES_MAX: u64 = i32::MAX as u64;
-/// Bytes of one entry of the offset index, which fills no later than the time index in any sensible configuration.
-const TIME_ENTRY_BYTES: usize = 12;
 
 impl Log {
     /// Rolls when the next batch does not belong into the active segment any more.
@@ -41,8 +40,7 @@ impl Log {
         let too_old = first_append.is_some_and(|first| config.segment_ms <= now.saturating_sub(first));
         let last_offset = writer.next_offset + Offset::from(next.last_offset_delta);
         let too_far = i32::try_from(last_offset - segment.base_offset()).is_err();
-        let entries = segment.offsets.len().max(segment.times.len());
-        let index_full = self.node.config.index_max_bytes / TIME_ENTRY_BYTES <= entries;
+        let index_full = is_an_index_full(segment, config.segment_index_bytes as usize);
         if too_large || too_old || too_far || index_full {
             self.roll(writer, config, now)?;
         }
@@ -115,4 +113,10 @@ impl Log {
         }
         writer.names_changed = true;
     }
+}
+
+/// Whether an index of the segment holds as many entries as `bytes_max` allow. The time index keeps room for one more,
+/// because sealing the segment may add it.
+fn is_an_index_full(segment: &Segment, bytes_max: usize) -> bool {
+    bytes_max / OffsetEntry::SIZE <= segment.offsets.len() || bytes_max / TimeEntry::SIZE <= segment.times.len() + 1
 }

@@ -141,7 +141,7 @@ pub static BROKER_KEYS: &[Key] = &[
     dynamic("log.flush.interval.messages", Long, LONG_MAX, AtLeast(1), NotYet(FLUSHED_ALREADY), "Default of the topic key flush.messages."),
     dynamic_null("log.flush.interval.ms", Long, AtLeast(0), NotYet(FLUSHED_ALREADY), "Default of the topic key flush.ms."),
     dynamic("log.index.interval.bytes", Int, "4096", AtLeast(0), Acts, "Default of the topic key index.interval.bytes."),
-    dynamic("log.index.size.max.bytes", Int, "10485760", AtLeast(4), NotYet("indexes grow as they are needed"), "Default of the topic key segment.index.bytes."),
+    dynamic("log.index.size.max.bytes", Int, "10485760", AtLeast(4), Acts, "Default of the topic key segment.index.bytes."),
     dynamic("log.local.retention.bytes", Long, "-2", AtLeast(-2), NotYet(NO_TIERING), "Default of the topic key local.retention.bytes."),
     dynamic("log.local.retention.ms", Long, "-2", AtLeast(-2), NotYet(NO_TIERING), "Default of the topic key local.retention.ms."),
     dynamic("log.message.timestamp.after.max.ms", Long, "3600000", AtLeast(0), Acts, "Default of the topic key message.timestamp.after.max.ms."),

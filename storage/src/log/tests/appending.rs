@@ -344,6 +344,29 @@ fn a_roll_that_fails_half_way_leaves_a_segment_that_takes_appends() {
 }
 
 #[test]
+fn a_full_index_ends_its_segment() {
+    // Every batch but a segment's first makes an entry. 48 bytes are 6 entries of the offset index; of the time index,
+    // which grows only with the timestamps and keeps room for its last entry, they are 3.
+    for (step_ms, batches) in [(0, 7), (1, 4)] {
+        let node = TestNode::new(LogConfig {
+            index_interval_bytes: 0,
+            segment_index_bytes: 48,
+            ..LogConfig::default()
+        });
+        for number in 0..=batches {
+            node.put(&records(1, NOW + step_ms * number));
+        }
+        let bases: Vec<_> = node
+            .log
+            .segments()
+            .iter()
+            .map(|segment| segment.base_offset())
+            .collect();
+        assert_eq!(bases, [0, batches], "timestamps {step_ms} ms apart");
+    }
+}
+
+#[test]
 fn a_full_device_refuses_and_recovers_without_a_restart() {
     let node = TestNode::new(LogConfig::default());
     node.put(&records(4, NOW));
