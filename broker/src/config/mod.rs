@@ -137,8 +137,6 @@ pub struct StorageSettings {
 /// `[sql]`.
 #[derive(Clone, Debug)]
 pub struct SqlConfig {
-    /// Tasks per query where the query does not say.
-    pub parallelism: usize,
     /// Time between barriers.
     pub epoch_interval: Duration,
     /// Memory of one running query in bytes.

@@ -86,7 +86,7 @@ pub static SETTINGS: &[Setting] = &[
     quoted("storage.batch_cache", "64MiB", "Memory for recently written batches, from which consumers at the tail are served."),
     bare("storage.mmap", "true", "Whether SQL scans map closed segments into memory. A disk error under a map ends the process."),
 
-    bare("sql.parallelism", "1", "Tasks per query where the query does not say."),
+    bare("sql.parallelism", "1", "Tasks per query where the query does not say; only 1 in this version."),
     quoted("sql.epoch_interval", "100ms", "Time between two commits of a query."),
     quoted("sql.memory_limit", "256MiB", "Memory of one running query (materialized view or sink)."),
     quoted("sql.select_memory", "256MiB", "Memory of one SELECT that ends."),

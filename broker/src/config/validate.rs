@@ -121,8 +121,8 @@ fn storage(reader: &Reader<'_>) -> Result<StorageSettings, ConfigError> {
 }
 
 fn sql(reader: &Reader<'_>) -> Result<SqlConfig, ConfigError> {
-    let parallelism = reader.positive("sql.parallelism")?;
-    if parallelism != 1 {
+    // Nothing but 1 is taken yet, so nobody reads it.
+    if reader.positive("sql.parallelism")? != 1 {
         return Err(reader.invalid("sql.parallelism", "a query runs as one task in this version"));
     }
     let state_dir = match reader.text("sql.state_dir") {
@@ -134,7 +134,6 @@ fn sql(reader: &Reader<'_>) -> Result<SqlConfig, ConfigError> {
         return Err(reader.invalid("sql.epoch_interval", "an epoch takes some time"));
     }
     Ok(SqlConfig {
-        parallelism,
         epoch_interval,
         memory_limit: reader.size("sql.memory_limit")?,
         select_memory_limit: reader.size("sql.select_memory")?,

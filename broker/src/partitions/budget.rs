@@ -37,7 +37,7 @@ struct Pool {
 }
 
 impl FetchBudget {
-    /// A budget of `total` bytes; at most 4 GiB, the most that one semaphore call can name.
+    /// A budget of `total` bytes.
     pub fn new(total: usize) -> Self {
         Self { node: Pool::new(total) }
     }
@@ -83,7 +83,7 @@ impl ConnectionBudget {
 
 impl Pool {
     fn new(total: usize) -> Self {
-        let total = total.min(u32::MAX as usize).min(Semaphore::MAX_PERMITS);
+        let total = total.min(Semaphore::MAX_PERMITS);
         Self {
             free: Arc::new(Semaphore::new(total)),
             total,
@@ -98,7 +98,8 @@ impl Pool {
         self.free.clone().acquire_many_owned(self.permits(bytes)).await.ok()
     }
 
-    /// A single read larger than all there is is let through alone: refusing it would stop its reader for ever.
+    /// A single read larger than all there is is let through alone: refusing it would stop its reader for ever. The
+    /// 4 GiB that one call can ask of a semaphore are more than any batch has.
     fn permits(&self, bytes: usize) -> u32 {
         u32::try_from(bytes.min(self.total)).unwrap_or(u32::MAX)
     }
@@ -176,6 +177,15 @@ mod tests {
             .try_take(1_000_000)
             .expect("a read above the budget runs alone");
         assert_eq!((all.bytes(), budget.free_bytes()), (100, 0));
+    }
+
+    #[test]
+    fn a_budget_may_be_larger_than_one_read_can_be() {
+        const GIB: usize = 1 << 30;
+        let budget = FetchBudget::new(64 * GIB);
+        assert_eq!((budget.free_bytes(), budget.connection().part()), (64 * GIB, 16 * GIB));
+        let held = budget.connection().try_take(2 * GIB).expect("free");
+        assert_eq!((held.bytes(), budget.free_bytes()), (2 * GIB, 62 * GIB));
     }
 
     #[test]

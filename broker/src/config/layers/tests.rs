@@ -73,7 +73,8 @@ fn values_are_checked() {
     assert!(error(&["kafka.max_frame_bytes=200MiB", "kafka.request_memory=100MiB"]).contains("kafka.request_memory"));
     assert!(error(&["kafka.max_frame_bytes=513MiB", "kafka.request_memory=1GiB"]).contains("512 MiB"));
     assert!(error(&["kafka.max_decompressed=513MiB"]).contains("kafka.max_decompressed"));
-    assert!(error(&["sql.parallelism=2"]).contains("sql.parallelism"));
+    assert!(error(&["sql.parallelism=2"]).contains("a query runs as one task in this version"));
+    assert!(error(&["sql.parallelism=0"]).contains("at least 1"));
 }
 
 #[test]
