@@ -20,6 +20,7 @@ pub mod groups;
 pub mod handlers;
 pub mod http;
 mod kafka_error;
+pub mod memory;
 pub mod network;
 #[cfg(test)]
 mod pages;

@@ -18,11 +18,11 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Sleep;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-use super::budget::{MemoryBudget, Reservation};
 use super::dispatch::{Answer, Dispatch};
 use super::frames::{FrameReader, SMALL_FRAME};
 use super::outbox::Outbox;
 use crate::handlers::{CloseReason, Order};
+use crate::memory::{MemoryBudget, Reservation};
 
 /// While the outbox holds this much, no response is added to it and no request is started: the client does not read.
 /// No request is started either while answers of this much wait for the answer of a request before them.

@@ -11,11 +11,11 @@ use protocol::ApiKey;
 use protocol::messages::RequestHeader;
 use tokio_util::sync::CancellationToken;
 
-use super::budget::Reservation;
 use super::response::ResponseFrame;
 use crate::config::HostPort;
 use crate::env::panic_text;
 use crate::handlers::{self, CloseReason, Order, Reply, RequestContext, Route};
+use crate::memory::Reservation;
 use crate::partitions::ConnectionBudget;
 use crate::services::Services;
 

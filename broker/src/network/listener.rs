@@ -12,10 +12,10 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use super::admission::{Admission, Admitted};
-use super::budget::MemoryBudget;
 use super::connection::{Connection, ConnectionEnd, ConnectionLimits};
 use super::dispatch::Surroundings;
 use crate::config::{HostPort, KafkaConfig};
+use crate::memory::MemoryBudget;
 use crate::services::Services;
 use crate::telemetry::LineLimit;
 

@@ -10,7 +10,6 @@
 //! are given ([`listener`]).
 
 pub mod admission;
-pub mod budget;
 pub mod connection;
 pub mod dispatch;
 pub mod fetch_response;

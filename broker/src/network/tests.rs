@@ -10,13 +10,13 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::budget::{MemoryBudget, Reservation};
 use super::connection::{Connection, ConnectionEnd, ConnectionLimits};
 use super::dispatch::{Answer, Dispatch, Dispatched};
 use super::frames::SMALL_FRAME;
 use super::response::{FrameBuilder, ResponseFrame};
 use crate::env::Env;
 use crate::handlers::{CloseReason, Order};
+use crate::memory::{MemoryBudget, Reservation};
 
 /// What a test request asks the fake broker for, by its first byte.
 const PARK: u8 = b'p';

@@ -7,10 +7,9 @@
 //! A client that does not read its responses holds what they take, and what was given to its requests that wait in line.
 //! That is why every connection has a bound of its own, a part of the whole: nobody else's reads fail for one client.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::memory::{MemoryBudget, Reservation};
 
 /// The part of the budget that one connection may hold, as a divisor. By default it is 64 MiB, more than the largest
 /// response (`fetch.max.bytes`).
@@ -19,38 +18,33 @@ const CONNECTION_PART: usize = 4;
 /// The budget of the node; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct FetchBudget {
-    node: Pool,
+    node: MemoryBudget,
 }
 
 /// One connection's access to the budget; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct ConnectionBudget {
-    connection: Pool,
-    node: Pool,
-}
-
-/// A number of bytes that can be lent.
-#[derive(Clone, Debug)]
-struct Pool {
-    free: Arc<Semaphore>,
-    total: usize,
+    connection: MemoryBudget,
+    node: MemoryBudget,
 }
 
 impl FetchBudget {
     /// A budget of `total` bytes.
     pub fn new(total: usize) -> Self {
-        Self { node: Pool::new(total) }
+        Self {
+            node: MemoryBudget::new(total),
+        }
     }
 
     /// Bytes that nobody holds.
     pub fn free_bytes(&self) -> usize {
-        self.node.free.available_permits()
+        self.node.free_bytes()
     }
 
     /// What one connection works with. Its requests share it.
     pub fn connection(&self) -> ConnectionBudget {
         ConnectionBudget {
-            connection: Pool::new((self.node.total / CONNECTION_PART).max(1)),
+            connection: MemoryBudget::new((self.node.total_bytes() / CONNECTION_PART).max(1)),
             node: self.node.clone(),
         }
     }
@@ -59,63 +53,39 @@ impl FetchBudget {
 impl ConnectionBudget {
     /// The most that the connection may hold, in bytes. A single batch above it is still read.
     pub(crate) fn part(&self) -> usize {
-        self.connection.total
+        self.connection.total_bytes()
     }
 
     /// Takes `bytes`, or everything there is if that is less than asked for; `None` when they are not free now.
     pub(crate) fn try_take(&self, bytes: usize) -> Option<Held> {
         Some(Held {
-            connection: self.connection.try_take(bytes)?,
-            node: self.node.try_take(bytes)?,
+            connection: self.connection.try_reserve(bytes)?,
+            node: self.node.try_reserve(bytes)?,
         })
     }
 
     /// Waits for `bytes`. First come, first served. Cancel safe.
     ///
     /// The connection's part comes first: what waits for the node's is given memory even while nobody polls it.
-    pub(crate) async fn take(&self, bytes: usize) -> Option<Held> {
-        Some(Held {
-            connection: self.connection.take(bytes).await?,
-            node: self.node.take(bytes).await?,
-        })
-    }
-}
-
-impl Pool {
-    fn new(total: usize) -> Self {
-        let total = total.min(Semaphore::MAX_PERMITS);
-        Self {
-            free: Arc::new(Semaphore::new(total)),
-            total,
+    pub(crate) async fn take(&self, bytes: usize) -> Held {
+        Held {
+            connection: self.connection.reserve(bytes).await,
+            node: self.node.reserve(bytes).await,
         }
-    }
-
-    fn try_take(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
-        self.free.clone().try_acquire_many_owned(self.permits(bytes)).ok()
-    }
-
-    async fn take(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
-        self.free.clone().acquire_many_owned(self.permits(bytes)).await.ok()
-    }
-
-    /// A single read larger than all there is is let through alone: refusing it would stop its reader for ever. The
-    /// 4 GiB that one call can ask of a semaphore are more than any batch has.
-    fn permits(&self, bytes: usize) -> u32 {
-        u32::try_from(bytes.min(self.total)).unwrap_or(u32::MAX)
     }
 }
 
 /// A share of the budget.
 #[derive(Debug)]
 pub(crate) struct Held {
-    connection: OwnedSemaphorePermit,
-    node: OwnedSemaphorePermit,
+    connection: Reservation,
+    node: Reservation,
 }
 
 impl Held {
     /// How much it is.
     pub(crate) fn bytes(&self) -> usize {
-        self.node.num_permits()
+        self.node.bytes()
     }
 
     /// Ties as much of the share to `bytes` as they are long, and gives the rest back.
@@ -123,10 +93,9 @@ impl Held {
         if bytes.is_empty() {
             return bytes;
         }
-        // Fewer permits than bytes happen for a first batch above the limits only; it is then held by what there is.
-        for permit in [&mut self.connection, &mut self.node] {
-            let surplus = permit.num_permits().saturating_sub(bytes.len());
-            drop(permit.split(surplus));
+        // A share is below its bytes for a first batch above the limits only; it is then held by what there is.
+        for share in [&mut self.connection, &mut self.node] {
+            share.shrink_to(bytes.len());
         }
         Bytes::from_owner(Accounted { bytes, _held: self })
     }
@@ -177,15 +146,6 @@ mod tests {
             .try_take(1_000_000)
             .expect("a read above the budget runs alone");
         assert_eq!((all.bytes(), budget.free_bytes()), (100, 0));
-    }
-
-    #[test]
-    fn a_budget_may_be_larger_than_one_read_can_be() {
-        const GIB: usize = 1 << 30;
-        let budget = FetchBudget::new(64 * GIB);
-        assert_eq!((budget.free_bytes(), budget.connection().part()), (64 * GIB, 16 * GIB));
-        let held = budget.connection().try_take(2 * GIB).expect("free");
-        assert_eq!((held.bytes(), budget.free_bytes()), (2 * GIB, 62 * GIB));
     }
 
     #[test]

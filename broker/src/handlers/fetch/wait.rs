@@ -136,7 +136,7 @@ impl<'a> LongPoll<'a> {
 
     async fn wait_for_memory(&self, bytes: usize) -> Ended {
         match self.bounded(self.ctx.fetch_budget.take(bytes)).await {
-            Some(memory) => Ended::ReadAgain(memory),
+            Some(memory) => Ended::ReadAgain(Some(memory)),
             None => Ended::TimedOut,
         }
     }
