@@ -2,18 +2,16 @@
 
 use std::fmt::Debug;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use processor::config::EngineConfig;
 use processor::engine::{Engine, EngineError};
 use storage::fs::{DiskFs, Fs};
-use storage::{FlushObserver, FlushRound, LogManager, MonotonicClock, OpenError, StorageConfig};
+use storage::{LogManager, MonotonicClock, OpenError};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::cluster::change::ChangeRules;
 use crate::cluster::identity::{Identity, IdentityError};
 use crate::cluster::store::{MetadataStore, StoreError};
 use crate::cluster::{Controller, Image, ImageApplier};
@@ -27,9 +25,11 @@ use crate::partitions::Partitions;
 use crate::producer_ids::ProducerIds;
 use crate::services::Services;
 use crate::streams;
-use crate::telemetry::Metrics;
+use crate::telemetry::{FlushMetrics, Metrics};
 use crate::transactions::Transactions;
 
+/// Partitions of `__transaction_state`, as in Kafka.
+const TRANSACTION_PARTITIONS: i32 = 50;
 /// Time of the running queries to end at a stop; what they have not committed by then is done again after the start.
 const ENGINE_STOP_TIMEOUT: Duration = Duration::from_secs(2);
 /// Time of HTTP requests to end at a stop.
@@ -130,7 +130,7 @@ impl Broker {
             .await
             .map_err(|error| StartError::Transactions(error.to_string()))?;
         let ports = streams::ports(&services, transactions);
-        let engine = Engine::start(engine_config(&services.config), ports).await?;
+        let engine = Engine::start(services.config.engine_config(), ports).await?;
         // Queries have put their pins on what they still need; only now may anything be deleted.
         services.partitions.start_upkeep(interval, background.clone());
 
@@ -215,7 +215,7 @@ async fn open_data(config: &Arc<BrokerConfig>, env: &Arc<Env>, metrics: &Arc<Met
         let fs: Arc<dyn Fs> = Arc::new(DiskFs);
         let observer = Arc::new(FlushMetrics::new(metrics, Arc::clone(&env)));
         let clock = Arc::clone(&env) as Arc<dyn MonotonicClock>;
-        let manager = LogManager::open(storage_config(&config), Arc::clone(&fs), clock)?;
+        let manager = LogManager::open(config.storage_config(), Arc::clone(&fs), clock)?;
         manager.observe_flushes(observer);
         let data_dir = &config.node.data_dir;
         let identity = Identity::open(fs.as_ref(), data_dir, config.node.id, env.uuid())?;
@@ -248,7 +248,7 @@ fn services(
 ) -> Arc<Services> {
     let partitions = opened.partitions;
     let applier = Arc::clone(&partitions) as Arc<dyn ImageApplier>;
-    let rules = change_rules(&config);
+    let rules = config.change_rules();
     let controller = Arc::new(Controller::new(
         opened.store,
         opened.image,
@@ -284,90 +284,4 @@ fn transactions(services: &Services) -> Arc<Transactions> {
         Arc::clone(&services.producer_ids),
         TRANSACTION_PARTITIONS,
     ))
-}
-
-/// Partitions of `__transaction_state`, as in Kafka.
-const TRANSACTION_PARTITIONS: i32 = 50;
-/// Bytes that a query's source reads from one partition before the next has its turn.
-const READ_BYTES_PER_ROUND: usize = 1024 * 1024;
-/// Pauses before a failed query starts again.
-const RESTART_BACKOFF: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
-
-fn storage_config(config: &BrokerConfig) -> StorageConfig {
-    let expiration = config.kafka.defaults.producer_id_expiration.as_millis();
-    StorageConfig {
-        flush_delay_max: config.storage.flush_delay_max,
-        async_flush_delay: config.storage.async_flush_delay,
-        mmap: config.storage.mmap,
-        producer_id_expiration_ms: i64::try_from(expiration).unwrap_or(i64::MAX),
-        batch_cache_bytes: config.storage.batch_cache_bytes,
-        low_space_bytes: config.storage.low_space_bytes,
-        pinned_bytes_max: config.storage.pinned_bytes_max,
-        ..StorageConfig::new(&config.node.data_dir)
-    }
-}
-
-fn change_rules(config: &BrokerConfig) -> ChangeRules {
-    let defaults = &config.kafka.defaults;
-    ChangeRules {
-        default_partitions: defaults.num_partitions,
-        default_replication_factor: defaults.default_replication_factor,
-        deletion_enabled: defaults.delete_topics,
-        max_topics: config.kafka.max_topics,
-        max_partitions: config.kafka.max_partitions,
-    }
-}
-
-fn engine_config(config: &BrokerConfig) -> EngineConfig {
-    EngineConfig {
-        epoch_interval: config.sql.epoch_interval,
-        memory_limit: config.sql.memory_limit as u64,
-        state_dir: config.sql.state_dir.clone(),
-        statement_bytes_max: config.sql.max_statement_bytes,
-        decompressed_batch_bytes_max: config.kafka.max_decompressed_bytes,
-        read_bytes_per_round: READ_BYTES_PER_ROUND,
-        restart_backoff_min: RESTART_BACKOFF.0,
-        restart_backoff_max: RESTART_BACKOFF.1,
-        query_memory_limit: config.sql.select_memory_limit,
-        max_queries: config.sql.max_queries,
-        max_selects: config.sql.max_selects,
-    }
-}
-
-/// Feeds the flush rounds of storage to the metrics.
-struct FlushMetrics {
-    metrics: Arc<Metrics>,
-    env: Arc<Env>,
-    started: Mutex<Duration>,
-}
-
-impl FlushMetrics {
-    fn new(metrics: Arc<Metrics>, env: Arc<Env>) -> Self {
-        Self {
-            metrics,
-            env,
-            started: Mutex::default(),
-        }
-    }
-}
-
-impl Debug for FlushMetrics {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("FlushMetrics")
-    }
-}
-
-impl FlushObserver for FlushMetrics {
-    fn round_started(&self) {
-        *self.started.lock().unwrap_or_else(PoisonError::into_inner) = self.env.monotonic();
-    }
-
-    fn round_finished(&self, round: &FlushRound) {
-        let started = *self.started.lock().unwrap_or_else(PoisonError::into_inner);
-        self.metrics
-            .flushed(self.env.monotonic().saturating_sub(started), round.logs, round.bytes);
-        if 0 < round.failed {
-            self.metrics.flush_failed();
-        }
-    }
 }

@@ -1,7 +1,8 @@
 //! Configuration: built once at start, validated, and never changed afterwards.
 //!
 //! The road of a value: default, then file ([`file`]), then environment, then `-X` ([`layers`]); the merged text form
-//! becomes the typed form of this file in [`validate`]. Kafka's own keys stand in one table ([`keys`]).
+//! becomes the typed form of this file in [`validate`], of which each part of the broker gets what concerns it ([`parts`]).
+//! Kafka's own keys stand in one table ([`keys`]).
 
 pub mod address;
 pub mod brokers;
@@ -9,6 +10,7 @@ pub mod file;
 pub mod keys;
 pub mod kinds;
 pub mod layers;
+mod parts;
 pub mod quantity;
 pub mod sections;
 pub mod topic;

@@ -1,5 +1,6 @@
 //! What the broker tells about itself: log lines and metrics.
 
+pub mod flush;
 pub mod labels;
 pub mod limit;
 pub mod logging;
@@ -7,6 +8,7 @@ pub mod metrics;
 pub mod samples;
 pub mod scrape;
 
+pub use flush::FlushMetrics;
 pub use limit::LineLimit;
 pub use metrics::Metrics;
 pub use scrape::{QueryFigures, QuerySource, SelectFigures, scrape};
