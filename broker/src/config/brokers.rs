@@ -65,13 +65,6 @@ impl BrokerDefaults {
     }
 }
 
-/// Checks keys that were set and returns them in canonical spelling.
-pub fn check_all(set: &BTreeMap<String, String>) -> Result<BTreeMap<String, String>, KeyError> {
-    set.iter()
-        .map(|(name, value)| Ok((name.clone(), settable(name)?.check(value)?)))
-        .collect()
-}
-
 /// The broker key of this name, if the configuration may set it.
 pub fn settable(name: &str) -> Result<&'static Key, KeyError> {
     let key = broker_key(name)?;

@@ -105,12 +105,6 @@ impl Attributes {
         self.with(CONTROL, on)
     }
 
-    /// The same with or without a delete horizon.
-    #[must_use]
-    pub const fn with_delete_horizon(self, on: bool) -> Self {
-        self.with(DELETE_HORIZON, on)
-    }
-
     const fn has(self, bit: i16) -> bool {
         self.0 & bit != 0
     }

@@ -25,8 +25,6 @@ pub enum GroupCommand {
     CommitOffsets(CommitOffsets),
     /// OffsetFetch, one group of it.
     FetchOffsets(FetchOffsets),
-    /// OffsetDelete.
-    DeleteOffsets(DeleteOffsets),
     /// DescribeGroups, one group of it.
     Describe {
         /// Who asks.
@@ -194,17 +192,6 @@ pub struct FetchOffsets {
     pub topics: Option<Vec<(Arc<str>, Vec<PartitionId>)>>,
     /// Answer UNSTABLE_OFFSET_COMMIT for a partition while a transaction that commits its offset is undecided.
     pub require_stable: bool,
-}
-
-/// An OffsetDelete request (key 47).
-#[derive(Clone, Debug)]
-pub struct DeleteOffsets {
-    /// Who asks.
-    pub to: ReplyTo,
-    /// The group.
-    pub group: GroupId,
-    /// Whose offsets to delete.
-    pub partitions: Vec<(Arc<str>, PartitionId)>,
 }
 
 /// A ListGroups request (key 16).

@@ -9,9 +9,9 @@ use protocol::ids::{ProducerId, TimestampMs};
 use super::classic::{ClassicGroup, Turn};
 use super::record::GroupRecord;
 use super::{
-    DeleteOffsetsReply, DescribedGroup, FetchOffsetsReply, GroupCommand, GroupConfig, GroupId, GroupOutcome,
-    GroupReply, GroupTimer, HardState, Heartbeat, JoinGroup, JoinReply, LeaveGroup, LeaveReply, ListReply,
-    NAME_BYTES_MAX, PROTOCOLS_MAX, PartitionError, Protocol, SyncGroup, SyncReply,
+    DescribedGroup, FetchOffsetsReply, GroupCommand, GroupConfig, GroupId, GroupOutcome, GroupReply, GroupTimer,
+    HardState, Heartbeat, JoinGroup, JoinReply, LeaveGroup, LeaveReply, ListReply, NAME_BYTES_MAX, PROTOCOLS_MAX,
+    PartitionError, Protocol, SyncGroup, SyncReply,
 };
 use crate::outcome::ReplyTo;
 
@@ -46,11 +46,6 @@ impl Groups {
     /// What the records say.
     pub const fn hard(&self) -> &HardState {
         &self.hard
-    }
-
-    /// Whether the machine still waits for `loaded`.
-    pub const fn is_loading(&self) -> bool {
-        self.loading
     }
 
     /// How many groups there are.
@@ -137,7 +132,6 @@ impl Groups {
             GroupCommand::Leave(request) => self.leave(now, request, &mut outcome),
             GroupCommand::CommitOffsets(request) => self.commit_offsets(now, request, &mut outcome),
             GroupCommand::FetchOffsets(request) => self.fetch_offsets(request, &mut outcome),
-            GroupCommand::DeleteOffsets(request) => self.delete_offsets(request, &mut outcome),
             GroupCommand::Describe { to, group } => self.describe(to, group, &mut outcome),
             GroupCommand::List(request) => self.list(&request, &mut outcome),
             GroupCommand::Delete { to, group } => self.delete(to, &group, &mut outcome),
@@ -344,13 +338,6 @@ fn refuse_while_loading(command: GroupCommand, outcome: &mut GroupOutcome) {
             GroupReply::FetchOffsets(FetchOffsetsReply {
                 error: LOADING,
                 offsets: Vec::new(),
-            }),
-        ),
-        GroupCommand::DeleteOffsets(request) => (
-            request.to,
-            GroupReply::DeleteOffsets(DeleteOffsetsReply {
-                error: LOADING,
-                partitions: Vec::new(),
             }),
         ),
         GroupCommand::Describe { to, group } => (to, GroupReply::Describe(DescribedGroup::refused(group, LOADING))),

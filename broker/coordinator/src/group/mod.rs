@@ -36,15 +36,15 @@ use std::sync::Arc;
 use crate::outcome::Outcome;
 
 pub use command::{
-    CommitOffsets, DeleteOffsets, FetchOffsets, GroupCommand, Heartbeat, JoinGroup, LeaveGroup, LeavingMember,
-    ListGroups, NameFilter, OffsetToCommit, Protocol, SyncGroup,
+    CommitOffsets, FetchOffsets, GroupCommand, Heartbeat, JoinGroup, LeaveGroup, LeavingMember, ListGroups, NameFilter,
+    OffsetToCommit, Protocol, SyncGroup,
 };
 pub use hard::{CommittedOffset, HardState};
 pub use machine::Groups;
 pub use record::GroupRecord;
 pub use reply::{
-    DeleteOffsetsReply, DescribedGroup, DescribedMember, FetchOffsetsReply, FetchedOffset, GroupReply, JoinReply,
-    JoinedMember, LeaveReply, LeftMember, ListReply, ListedGroup, PartitionError, SyncReply,
+    DescribedGroup, DescribedMember, FetchOffsetsReply, FetchedOffset, GroupReply, JoinReply, JoinedMember, LeaveReply,
+    LeftMember, ListReply, ListedGroup, PartitionError, SyncReply,
 };
 
 /// Name of a group.

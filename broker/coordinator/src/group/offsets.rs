@@ -1,4 +1,4 @@
-//! Committed offsets: OffsetCommit, OffsetFetch, OffsetDelete, and the end of a topic.
+//! Committed offsets: OffsetCommit, OffsetFetch, and the end of a topic.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -9,8 +9,8 @@ use protocol::ids::{NO_LEADER_EPOCH, PartitionId, TimestampMs, TopicId};
 use super::classic::Turn;
 use super::record::{GroupRecord, OffsetCommitKey, OffsetCommitValue};
 use super::{
-    CommitOffsets, DeleteOffsets, DeleteOffsetsReply, FetchOffsets, FetchOffsetsReply, FetchedOffset, GroupId,
-    GroupOutcome, GroupReply, Groups, NAME_BYTES_MAX, OffsetToCommit, PartitionError,
+    CommitOffsets, FetchOffsets, FetchOffsetsReply, FetchedOffset, GroupId, GroupOutcome, GroupReply, Groups,
+    NAME_BYTES_MAX, OffsetToCommit, PartitionError,
 };
 
 /// "None committed" in an answer to OffsetFetch.
@@ -148,47 +148,6 @@ impl Groups {
                 ErrorCode::None
             },
         }
-    }
-
-    /// Offsets of topics that consumers of the group subscribe to stay. Of members with other protocols it cannot be
-    /// known what they use, so that their group must be empty (KIP-496).
-    pub(super) fn delete_offsets(&self, request: DeleteOffsets, outcome: &mut GroupOutcome) {
-        let error = match self.live.get(&request.group) {
-            None => ErrorCode::GroupIdNotFound,
-            Some(group) if !group.is_empty() && !group.is_consumer_group() => ErrorCode::NonEmptyGroup,
-            Some(_) => ErrorCode::None,
-        };
-        let mut reply = DeleteOffsetsReply {
-            error,
-            partitions: Vec::new(),
-        };
-        if error == ErrorCode::None {
-            for (topic, partition) in request.partitions {
-                let error = self.delete_one(&request.group, &topic, partition, outcome);
-                reply.partitions.push(PartitionError {
-                    topic,
-                    partition,
-                    error,
-                });
-            }
-        }
-        outcome.reply_when_durable(request.to, GroupReply::DeleteOffsets(reply));
-    }
-
-    fn delete_one(
-        &self,
-        group: &GroupId,
-        topic: &Arc<str>,
-        partition: PartitionId,
-        outcome: &mut GroupOutcome,
-    ) -> ErrorCode {
-        if self.live.get(group).is_some_and(|live| live.subscribes_to(topic)) {
-            return ErrorCode::GroupSubscribedToTopic;
-        }
-        if self.hard.offset(group, topic, partition).is_some() {
-            outcome.records.push(tombstone(group, topic, partition));
-        }
-        ErrorCode::None
     }
 
     /// A topic that is gone takes the offsets on it along, decided or not.

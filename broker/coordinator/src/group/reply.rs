@@ -23,8 +23,6 @@ pub enum GroupReply {
     CommitOffsets(Vec<PartitionError>),
     /// To [`super::FetchOffsets`].
     FetchOffsets(FetchOffsetsReply),
-    /// To [`super::DeleteOffsets`].
-    DeleteOffsets(DeleteOffsetsReply),
     /// To `GroupCommand::Describe`.
     Describe(DescribedGroup),
     /// To [`super::ListGroups`].
@@ -133,15 +131,6 @@ pub struct FetchedOffset {
     pub metadata: Arc<str>,
     /// `NONE`, or `UNSTABLE_OFFSET_COMMIT`.
     pub error: ErrorCode,
-}
-
-/// Answer to OffsetDelete.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DeleteOffsetsReply {
-    /// For the request as a whole; then there are no partitions.
-    pub error: ErrorCode,
-    /// Per partition, in the order of the request.
-    pub partitions: Vec<PartitionError>,
 }
 
 /// Answer to DescribeGroups for one group.

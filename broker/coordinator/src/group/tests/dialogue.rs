@@ -11,7 +11,6 @@
 //! | `leave NAME` | `member` (several by comma), `static` |
 //! | `commit NAME` | `member`, `static`, `gen`, `at` (`orders-0:5,...`), `retention`, `note`, `group` |
 //! | `fetch NAME` | `of` (`orders-0,...`), `stable`, `group` |
-//! | `drop NAME` | `of` |
 //! | `describe`, `list`, `delete` `NAME` | `states`, `types` for `list` |
 //! | `topic-deleted TOPIC`, `expire`, `wait TIME`, `restart` | |
 //! | `nudge NAME` | `member`: every timer of the group and the member fires now, due or not |
@@ -32,9 +31,8 @@ use uuid::Uuid;
 
 use crate::group::record::{EncodedRecord, OffsetCommitKey, OffsetCommitValue};
 use crate::group::{
-    CommitOffsets, DeleteOffsets, FetchOffsets, GroupCommand, GroupConfig, GroupOutcome, GroupRecord, GroupReply,
-    GroupTimer, Groups, Heartbeat, JoinGroup, LeaveGroup, LeavingMember, ListGroups, OffsetToCommit, Protocol,
-    SyncGroup,
+    CommitOffsets, FetchOffsets, GroupCommand, GroupConfig, GroupOutcome, GroupRecord, GroupReply, GroupTimer, Groups,
+    Heartbeat, JoinGroup, LeaveGroup, LeavingMember, ListGroups, OffsetToCommit, Protocol, SyncGroup,
 };
 use crate::{Release, ReplyTo, TimerQueue};
 
@@ -287,10 +285,6 @@ impl Dialogue {
                     require_stable,
                 })
             }
-            "drop" => {
-                let partitions = words.get("of", "").split(',').map(partition).collect();
-                GroupCommand::DeleteOffsets(DeleteOffsets { to, group, partitions })
-            }
             "describe" => GroupCommand::Describe { to, group },
             "list" => {
                 let words_of = |key| words.get(key, "").split(',').filter(|w| !w.is_empty()).collect();
@@ -505,8 +499,6 @@ fn shown_reply(reply: &GroupReply) -> String {
         }
         GroupReply::Leave(reply) => reply.error.to_string(),
         GroupReply::CommitOffsets(partitions) => shown_partitions(partitions),
-        GroupReply::DeleteOffsets(reply) if reply.error == ErrorCode::None => shown_partitions(&reply.partitions),
-        GroupReply::DeleteOffsets(reply) => reply.error.to_string(),
         GroupReply::FetchOffsets(reply) => {
             let offsets = reply.offsets.iter().map(|offset| {
                 let error = if offset.error == ErrorCode::None {

@@ -210,8 +210,6 @@ fn members_protect_the_offsets_of_the_topics_they_subscribe_to() {
         > sync a member=a-1 gen=1
         write g gen=1 range leader=a-1 a-1:\"\"
         a: synced \"\" (durable)
-        > drop x of=kept-0,left-9
-        x: kept-0=GROUP_SUBSCRIBED_TO_TOPIC left-9=NONE (durable)
         > restart
         > expire
         write g:left-0 gone
@@ -325,26 +323,6 @@ fn only_a_group_without_members_can_be_deleted() {
         > restart
         > list x
         x: groups (durable)
-        ",
-    );
-}
-
-#[test]
-fn offsets_can_be_deleted_one_by_one() {
-    check(
-        "
-        > drop x of=t-0
-        x: GROUP_ID_NOT_FOUND (durable)
-        > commit x at=t-0:1,t-1:1
-        write g:t-0 = 1
-        write g:t-1 = 1
-        x: t-0=NONE t-1=NONE (durable)
-        > drop x of=t-0,t-5
-        write g:t-0 gone
-        x: t-0=NONE t-5=NONE (durable)
-        > join a v=3 type=connect
-        > drop x of=t-1
-        x: NON_EMPTY_GROUP (durable)
         ",
     );
 }
