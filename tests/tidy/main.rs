@@ -4,5 +4,6 @@
 mod docs;
 mod edges;
 mod files;
+mod handlers;
 mod ratchet;
 mod words;

@@ -1,12 +1,16 @@
-//! ApiVersions (key 18), versions 0-4: what this broker serves, straight from the route table.
+//! ApiVersions (key 18), versions 0-4.
 //!
-//! v3: flexible; the client names its software (KIP-511), features (KIP-584). v4: supported features whose minimum is
-//! 0 are shown (KIP-1022). An unknown version is answered in version 0 with error 35 and the whole table, so that the
-//! client can choose again; the response header has no tag section in any version.
+//! Versions: 3 flexible, the client names its software (KIP-511), features (KIP-584) · 4 supported features whose minimum
+//! is 0 (KIP-1022).
 //!
-//! Features: `metadata.version` at the level of Kafka 4.3, because tools show it as the version of the broker.
-//! `group.version` and `transaction.version` are not finalized: clients then use neither the consumer protocol of
-//! KIP-848 nor the transactions of KIP-890, which are not served yet.
+//! Stage: pipelined.
+//!
+//! The answer is the route table. An unknown version is answered in version 0 with error 35 and the whole table, so that
+//! the client can choose again; the response header has no tag section in any version. Of the features,
+//! `metadata.version` stands at the level of Kafka 4.3, because tools show it as the version of the broker.
+//!
+//! Deliberate deviation from Kafka: `group.version` and `transaction.version` are not finalized. Clients then use neither
+//! the consumer protocol of KIP-848 nor the transactions of KIP-890, which are not served yet.
 
 use protocol::ErrorCode;
 use protocol::messages::api_versions_response::{ApiVersion, FinalizedFeatureKey, SupportedFeatureKey};
@@ -23,6 +27,7 @@ const FEATURES_FROM: i16 = 3;
 /// Longest software name or version that is taken for one.
 const SOFTWARE_LEN_MAX: usize = 256;
 
+/// Answers one request.
 pub(crate) async fn handle(ctx: &RequestContext, request: ApiVersionsRequest) -> ApiVersionsResponse {
     if FEATURES_FROM <= ctx.api_version
         && !(is_software_word(&request.client_software_name) && is_software_word(&request.client_software_version))

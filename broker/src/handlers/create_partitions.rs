@@ -1,6 +1,11 @@
 //! CreatePartitions (key 37), versions 0-3.
 //!
-//! v2: flexible. v3: as 2 (quota errors, of which there are none yet).
+//! Versions: 2 flexible · 3 as 2, for quota errors (KIP-599), of which there are none yet.
+//!
+//! Stage: alone on its connection.
+//!
+//! Deliberate deviation from Kafka: the answer leaves when the partitions are durable, whatever the request's timeout
+//! says.
 
 use protocol::messages::create_partitions_request::CreatePartitionsTopic;
 use protocol::messages::create_partitions_response::CreatePartitionsTopicResult;
@@ -13,6 +18,7 @@ use crate::cluster::change::{ChangeError, Requester};
 use crate::cluster::controller::MorePartitions;
 use crate::kafka_error;
 
+/// Answers one request.
 pub(crate) async fn handle(ctx: &RequestContext, request: CreatePartitionsRequest) -> CreatePartitionsResponse {
     let mut topics = Vec::new();
     let mut results = Vec::new();

@@ -1,9 +1,12 @@
 //! CreateTopics (key 19), versions 2-7.
 //!
-//! v4: -1 takes the default number of partitions and replicas (KIP-464). v5: flexible; the answer carries the topic's
-//! layout and settings (KIP-525). v7: topic id.
+//! Versions: 4 -1 takes the default number of partitions and replicas (KIP-464) · 5 flexible, the answer carries the
+//! topic's layout and settings (KIP-525) · 7 topic ids (KIP-516).
 //!
-//! The answer leaves when the topics are durable and their logs are open, whatever the request's timeout says.
+//! Stage: alone on its connection.
+//!
+//! Deliberate deviation from Kafka: the answer leaves when the topics are durable and their logs are open, whatever the
+//! request's timeout says.
 
 use std::sync::Arc;
 
@@ -26,6 +29,7 @@ const LAYOUT_FROM: i16 = 5;
 /// First version with topic ids.
 const IDS_FROM: i16 = 7;
 
+/// Answers one request.
 pub(crate) async fn handle(ctx: &RequestContext, request: CreateTopicsRequest) -> CreateTopicsResponse {
     let mut topics = Vec::new();
     let mut refused = Vec::new();

@@ -1,6 +1,10 @@
 //! DeleteTopics (key 20), versions 1-6.
 //!
-//! v4: flexible. v5: error message. v6: topics by id.
+//! Versions: 3 TOPIC_DELETION_DISABLED may be answered · 4 flexible · 5 error message · 6 topics by id (KIP-516).
+//!
+//! Stage: alone on its connection.
+//!
+//! Deliberate deviation from Kafka: the answer leaves when the deletion is durable, whatever the request's timeout says.
 
 use protocol::ErrorCode;
 use protocol::ids::TopicId;
@@ -21,6 +25,7 @@ const MESSAGES_FROM: i16 = 5;
 /// First version that knows TOPIC_DELETION_DISABLED.
 const DISABLED_CODE_FROM: i16 = 3;
 
+/// Answers one request.
 pub(crate) async fn handle(ctx: &RequestContext, request: DeleteTopicsRequest) -> DeleteTopicsResponse {
     let wanted = wanted(ctx.api_version, request);
     let mut topics = Vec::new();

@@ -1,6 +1,10 @@
 //! DescribeCluster (key 60), versions 0-2.
 //!
-//! v1: endpoint type, brokers or controllers (KIP-919). v2: fenced brokers (KIP-1073; there is none here).
+//! Versions: 1 endpoint type, brokers or controllers (KIP-919) · 2 fenced brokers (KIP-1073), of which there are none.
+//!
+//! Stage: pipelined.
+//!
+//! Deliberate deviations from Kafka: none.
 
 use protocol::ErrorCode;
 use protocol::messages::describe_cluster_response::DescribeClusterBroker;
@@ -12,6 +16,7 @@ use super::metadata::CLUSTER_OPERATIONS;
 const BROKERS: i8 = 1;
 const CONTROLLERS: i8 = 2;
 
+/// Answers one request.
 pub(crate) async fn handle(ctx: &RequestContext, request: DescribeClusterRequest) -> DescribeClusterResponse {
     if 1 <= ctx.api_version && request.endpoint_type != BROKERS {
         return wrong_endpoint(request.endpoint_type);

@@ -1,10 +1,14 @@
 //! DescribeConfigs (key 32), versions 1-4.
 //!
-//! v1: sources and synonyms (KIP-226). v3: types and documentation (KIP-569). v4: flexible.
+//! Versions: 1 sources and synonyms (KIP-226) · 3 types and documentation (KIP-569) · 4 flexible.
+//!
+//! Stage: pipelined.
 //!
 //! Topics show every key of the topic table, brokers every key of the broker table, whether it acts here or not: tools
-//! read keys back and stop where one is missing. Every resource is described once, however often it is named: its
-//! description is a thousand times the size of its name.
+//! read keys back and stop where one is missing.
+//!
+//! Deliberate deviations from Kafka: a resource that is named twice is described once, because its description is a
+//! thousand times the size of its name; only topics and brokers have settings.
 
 use std::collections::BTreeMap;
 
@@ -33,6 +37,7 @@ const TYPES_FROM: i16 = 3;
 /// An error with the text that the client's user sees.
 type Refusal = (ErrorCode, String);
 
+/// Answers one request.
 pub(crate) async fn handle(ctx: &RequestContext, request: DescribeConfigsRequest) -> DescribeConfigsResponse {
     let form = Form {
         synonyms: request.include_synonyms,

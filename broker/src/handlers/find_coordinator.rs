@@ -1,10 +1,13 @@
 //! FindCoordinator (key 10), versions 0-6.
 //!
-//! v1: key type. v3: flexible. v4: several keys (KIP-699). v5: TRANSACTION_ABORTABLE may be answered. v6: share groups
-//! (KIP-932).
+//! Versions: 1 key type · 3 flexible · 4 several keys (KIP-699) · 5 TRANSACTION_ABORTABLE may be answered (KIP-890) ·
+//! 6 share groups (KIP-932).
 //!
-//! This node coordinates every group. Transactions of clients are not served: their coordinator is answered with
-//! TRANSACTIONAL_ID_AUTHORIZATION_FAILED, the one code that every client takes as final (see InitProducerId).
+//! Stage: pipelined.
+//!
+//! Deliberate deviations from Kafka: this node coordinates every group. Transactions of clients are not served: their
+//! coordinator is answered with TRANSACTIONAL_ID_AUTHORIZATION_FAILED, the one code that every client takes as final (see
+//! InitProducerId).
 
 use protocol::ErrorCode;
 use protocol::messages::find_coordinator_response::Coordinator;
@@ -17,6 +20,7 @@ const BATCHES_FROM: i16 = 4;
 const GROUP: i8 = 0;
 const TRANSACTION: i8 = 1;
 
+/// Answers one request.
 pub(crate) async fn handle(ctx: &RequestContext, request: FindCoordinatorRequest) -> FindCoordinatorResponse {
     if ctx.api_version < BATCHES_FROM {
         return single(found(ctx, request.key_type, request.key), ctx.api_version);

@@ -1,7 +1,11 @@
-//! IncrementalAlterConfigs (key 44), versions 0-1 (KIP-339).
+//! IncrementalAlterConfigs (key 44), versions 0-1.
 //!
-//! v1: flexible. Per resource all changes happen or none. Topics take every key of the key table, brokers those that
-//! may change while they run; loggers, client metrics and groups have no settings here.
+//! Versions: 1 flexible.
+//!
+//! Stage: alone on its connection. Per resource all changes happen or none (KIP-339).
+//!
+//! Deliberate deviation from Kafka: topics take every key of the key table, brokers those that may change while they run;
+//! loggers, client metrics and groups have no settings here.
 
 use protocol::ErrorCode;
 use protocol::messages::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
@@ -19,6 +23,7 @@ use crate::kafka_error;
 /// An error with the text that the client's user sees.
 type Refusal = (ErrorCode, String);
 
+/// Answers one request.
 pub(crate) async fn handle(
     ctx: &RequestContext,
     request: IncrementalAlterConfigsRequest,

@@ -1,10 +1,12 @@
 //! Metadata (key 3), versions 0-13.
 //!
-//! v1: null asks for all topics, an empty list for none; controller and internal flag. v2: cluster id. v4: the client
-//! says whether topics may be created. v5: offline replicas. v7: leader epochs. v8: authorized operations. v9:
-//! flexible. v10: topic ids in the answer. v12: topics by id. v13: top-level error (KIP-1102, never needed here).
+//! Versions: 1 null asks for all topics, an empty list for none; controller and internal flag · 2 cluster id · 4 the client
+//! says whether topics may be created · 5 offline replicas · 7 leader epochs · 8 authorized operations (KIP-430) ·
+//! 9 flexible · 10 topic ids in the answer (KIP-516) · 12 topics by id · 13 top-level error (KIP-1102, never needed here).
 //!
-//! Deliberate deviation: a topic that this request creates is answered at once, ready for use, where Kafka says
+//! Stage: pipelined.
+//!
+//! Deliberate deviation from Kafka: a topic that this request creates is answered at once, ready for use, where Kafka says
 //! LEADER_NOT_AVAILABLE and lets the client ask again.
 
 use std::sync::Arc;
@@ -33,6 +35,7 @@ const CHANGE_OPERATIONS: i32 = 1 << 4 | 1 << 5 | 1 << 6 | 1 << 7 | 1 << 11;
 /// The same for the cluster.
 pub(super) const CLUSTER_OPERATIONS: i32 = 1 << 5 | 1 << 7 | 1 << 8 | 1 << 9 | 1 << 10 | 1 << 11 | 1 << 12;
 
+/// Answers one request.
 pub(crate) async fn handle(ctx: &RequestContext, request: MetadataRequest) -> MetadataResponse {
     let wanted = match wanted(ctx.api_version, &request) {
         Wanted::All => None,

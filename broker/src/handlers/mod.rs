@@ -5,6 +5,9 @@
 //! stand inside the response. Produce alone may also answer nothing or close the connection, for `acks=0`. What cannot
 //! be decoded or encoded closes the connection (see [`reply`]).
 //!
+//! Its first lines say: what each version added, its stage (as in the table, and what the answer waits for), and where it
+//! deviates from Kafka on purpose.
+//!
 //! A request's future is polled once when it is taken from the connection, in the order of arrival. What a handler
 //! does before its first wait is therefore in order: Produce appends there.
 

@@ -4,7 +4,7 @@
 //! (KIP-467) · 9 flexible · 10 leader hints (KIP-951; one node has none to give) · 12 as 11, for transactions by
 //! KIP-890 · 13 topic ids instead of names (KIP-516).
 //!
-//! Stage: in order. Everything up to and including the append happens in the first poll of the future, so that the
+//! Stage: pipelined. Everything up to and including the append happens in the first poll of the future, so that the
 //! requests of one connection reach each log in the order in which they arrived. What is awaited is durability alone,
 //! and only for `acks=-1`.
 //!
