@@ -16,7 +16,7 @@ fn protocol_support_is_what_the_routes_say() {
     let mut page = String::from(
         "# Kafka APIs\n\nWritten from the route table by `make docs`. What is not listed is not advertised, and a request \
          for it closes the\nconnection, as it does in Apache Kafka. Versions are those of Apache Kafka 4.3.\n\n\
-         | key | API | versions | requests behind it on the connection |\n|--:|---|---|---|\n",
+         | key | API | served | advertised | requests behind it on the connection |\n|--:|---|---|---|---|\n",
     );
     for route in ROUTES {
         let order = match route.order {
@@ -25,15 +25,17 @@ fn protocol_support_is_what_the_routes_say() {
         };
         writeln!(
             page,
-            "| {} | {} | {}-{} | {order} |",
+            "| {} | {} | {}-{max} | {}-{max} | {order} |",
             route.api.key(),
             route.api.name(),
             route.min_version,
-            route.max_version
+            route.advertised_from,
+            max = route.max_version
         )
         .expect("writing to a String cannot fail");
     }
-    page += "\nProduce is advertised from version 0, as Apache Kafka does for the sake of librdkafka; versions 0 to 2 are refused.\n\
+    page += "\nA version that is advertised and not served closes the connection, as in Apache Kafka: librdkafka stops \
+             compressing where\nthe lowest versions are not advertised.\n\n\
              Transactions of clients are not served: a transactional id is refused with TRANSACTIONAL_ID_AUTHORIZATION_FAILED.\n";
     compare("docs/protocol-support.md", &page);
 }
