@@ -4,9 +4,13 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
+use prometheus::core::Collector;
+use prometheus::process_collector::ProcessCollector;
+
 use crate::config::keys::{BROKER_KEYS, Effect, Key, TOPIC_KEYS};
 use crate::config::sections::SETTINGS;
 use crate::handlers::{Order, ROUTES};
+use crate::telemetry::families::FAMILIES;
 
 /// Set to write the pages instead of comparing them.
 const UPDATE: &str = "TIDEMILL_UPDATE_DOCS";
@@ -59,6 +63,46 @@ fn configuration_is_what_the_tables_say() {
     page += "\n## Kafka's topic keys\n\nSet when a topic is created, or by `tidemill topic alter`.\n";
     page += &keys(TOPIC_KEYS);
     compare("docs/configuration.md", &page);
+}
+
+#[test]
+fn metrics_are_what_the_table_says() {
+    let mut page = String::from(
+        "# Metrics\n\nWritten from the table of the code by `make docs`. `/metrics` serves all of it as Prometheus text;\n\
+         [operations.md](operations.md#watching) says what to look at first.\n\n\
+         Counters count from the start of the process. Labels are bounded: topics and groups beyond `metrics.max_labels` \
+         are\ncounted as `_other`, and so are internal topics. A series that has nothing to tell yet is left out. Series with the \
+         label\n`partition` are there with `metrics.per_partition = true` alone.\n\n\
+         | metric | type | labels | unit | what it means |\n|---|---|---|---|---|\n",
+    );
+    for family in FAMILIES {
+        let labels: Vec<String> = family.labels.iter().map(|label| format!("`{label}`")).collect();
+        metric(
+            &mut page,
+            family.name,
+            family.kind.name(),
+            &labels.join(", "),
+            family.help,
+        );
+    }
+    for family in ProcessCollector::for_self().collect() {
+        let kind = format!("{:?}", family.get_field_type()).to_lowercase();
+        metric(&mut page, family.name(), &kind, "", family.help());
+    }
+    compare("docs/metrics.md", &page);
+}
+
+fn metric(page: &mut String, name: &str, kind: &str, labels: &str, help: &str) {
+    // Base units stand in the names; what has none is a count.
+    let unit = ["seconds", "bytes"]
+        .into_iter()
+        .find(|unit| name.contains(&format!("_{unit}")));
+    writeln!(
+        page,
+        "| `{name}` | {kind} | {labels} | {} | {help} |",
+        unit.unwrap_or_default()
+    )
+    .expect("writing to a String cannot fail");
 }
 
 fn keys(keys: &[Key]) -> String {

@@ -51,7 +51,8 @@ fn busy() -> (Bed, Topic) {
     commit(&mut bed.connection, &topic, ODD_GROUP, 1);
     requests::read_values(&mut bed.connection, &topic, 0);
     let mut garbage = Connection::open(&bed.broker.kafka_address());
-    garbage.send_frame(&[0, 3, 0, 9, 0, 0, 0, 1, 0xff]);
+    // Metadata with a whole header (no client id, no tags) and a body that does not go on.
+    garbage.send_frame(&[0, 3, 0, 9, 0, 0, 0, 1, 0xff, 0xff, 0, 0xff]);
     assert!(garbage.is_closed_by_peer());
     let mut unknown = Connection::open(&bed.broker.kafka_address());
     unknown.send_frame(&[0x7f, 0xff, 0, 0, 0, 0, 0, 1, 0xff, 0xff]);
@@ -95,9 +96,10 @@ fn commit(connection: &mut Connection, topic: &Topic, group: &str, offset: i64) 
     assert_eq!(answer.topics[0].partitions[0].error_code, 0, "{answer:?}");
 }
 
-/// A page taken apart: type by family, and samples as (name, labels, value).
+/// A page taken apart: type and help text by family, and samples as (name, labels, value).
 struct Page {
     types: BTreeMap<String, String>,
+    helps: BTreeMap<String, String>,
     samples: Vec<(String, BTreeMap<String, String>, f64)>,
 }
 
@@ -105,14 +107,15 @@ struct Page {
 fn parse(text: &str) -> Page {
     let mut page = Page {
         types: BTreeMap::new(),
+        helps: BTreeMap::new(),
         samples: Vec::new(),
     };
-    let mut helped = BTreeSet::new();
     assert!(text.ends_with('\n'));
     for line in text.lines() {
         if let Some(help) = line.strip_prefix("# HELP ") {
             let (name, text) = help.split_once(' ').expect("a help text");
-            assert!(helped.insert(name.to_owned()) && !text.is_empty(), "{line}");
+            let before = page.helps.insert(name.to_owned(), text.to_owned());
+            assert!(before.is_none() && !text.is_empty(), "{line}");
         } else if let Some(kind) = line.strip_prefix("# TYPE ") {
             let (name, kind) = kind.split_once(' ').expect("a type");
             assert!(
@@ -378,6 +381,54 @@ fn every_metric_that_is_written_about_exists() {
         );
     }
     assert!(missing.is_empty(), "{}", missing.join("\n"));
+}
+
+/// What docs/metrics.md says of a metric, and what a scrape shows: name, type, labels and help text.
+type Told = (String, String, BTreeSet<String>, String);
+
+fn told_by_the_page() -> BTreeSet<Told> {
+    let path = paths::repository().join("docs/metrics.md");
+    let text = std::fs::read_to_string(path).expect("the page is in the repository");
+    let plain = |cell: &str| cell.trim().trim_matches('`').to_owned();
+    let rows = text.lines().filter(|line| line.starts_with("| `"));
+    rows.map(|row| {
+        let cells: Vec<&str> = row.trim_matches('|').split('|').collect();
+        let [name, kind, labels, _, help] = cells[..] else {
+            panic!("not five cells: {row}")
+        };
+        let labels = labels.split(',').map(plain).filter(|label| !label.is_empty());
+        (plain(name), plain(kind), labels.collect(), help.trim().to_owned())
+    })
+    .collect()
+}
+
+fn told_by(scrape: &Page) -> BTreeSet<Told> {
+    let mut labels: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+    for (name, of_sample, _) in &scrape.samples {
+        let family = family_of(name, &scrape.types).unwrap_or_else(|| panic!("{name} has no type"));
+        let own = of_sample.keys().filter(|label| *label != "le").cloned();
+        labels.entry(family).or_default().extend(own);
+    }
+    let families = scrape.types.iter();
+    families
+        .map(|(name, kind)| {
+            let labels = labels.remove(name.as_str()).unwrap_or_default();
+            (name.clone(), kind.clone(), labels, scrape.helps[name].clone())
+        })
+        .collect()
+}
+
+#[test]
+fn the_page_of_metrics_says_what_a_scrape_shows() {
+    let (bed, _) = busy();
+    let served = told_by(&parse(&bed.http.get("/metrics").body));
+    let page = told_by_the_page();
+    let (only_served, only_page) = (served.difference(&page), page.difference(&served));
+    let wrong: Vec<String> = only_served
+        .map(|told| format!("served, not on the page: {told:?}"))
+        .chain(only_page.map(|told| format!("on the page, not served: {told:?}")))
+        .collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[test]

@@ -13,6 +13,7 @@ use prometheus::{
 };
 use protocol::{ApiKey, ErrorCode};
 
+use super::families::{self, Family};
 use super::labels::{LabelCap, OTHER};
 use crate::handlers::ROUTES;
 
@@ -83,67 +84,33 @@ impl Metrics {
     pub fn new(max_labels: usize) -> Self {
         let registry = Registry::new();
         register_process(&registry);
-        let requests = counters(
-            &registry,
-            "kafka_requests_total",
-            "Answered requests by outcome.",
-            &["api", "code"],
-        );
+        let requests = counters(&registry, &families::REQUESTS);
         let latencies = register(
             &registry,
             HistogramVec::new(
-                HistogramOpts::new(
-                    "tidemill_kafka_request_duration_seconds",
-                    "Time from the arrival of a request to its response, waits of long polls included.",
-                )
-                .buckets(LATENCY_BUCKETS.to_vec()),
-                &["api"],
+                histogram_options(&families::REQUEST_DURATION, &LATENCY_BUCKETS),
+                families::REQUEST_DURATION.labels,
             ),
         );
         let apis = ROUTES
             .iter()
             .map(|route| (route.api, ApiHandles::new(route.api, &latencies, &requests)))
             .collect();
+        let topics = TopicTable {
+            cap: LabelCap::new(max_labels),
+            handles: HashMap::new(),
+        };
         Self {
             apis,
-            closed_requests: counters(
-                &registry,
-                "kafka_requests_unanswered_total",
-                "Requests that closed their connection.",
-                &["api"],
-            ),
-            topics: RwLock::new(TopicTable {
-                cap: LabelCap::new(max_labels),
-                handles: HashMap::new(),
-            }),
+            closed_requests: counters(&registry, &families::REQUESTS_UNANSWERED),
+            topics: RwLock::new(topics),
             topic_vectors: TopicVectors::new(&registry),
-            connections: register(
-                &registry,
-                IntGauge::new("tidemill_connections", "Open Kafka connections."),
-            ),
-            rejected: counters(
-                &registry,
-                "connections_rejected_total",
-                "Refused connections.",
-                &["reason"],
-            ),
-            flush_seconds: histogram(
-                &registry,
-                "fsync_duration_seconds",
-                "Time of a flush round of the logs.",
-                &LATENCY_BUCKETS,
-            ),
-            flush_logs: histogram(&registry, "flush_batch_logs", "Logs in a flush round.", &COUNT_BUCKETS),
-            flush_bytes: histogram(
-                &registry,
-                "flush_batch_bytes",
-                "Bytes made durable by a flush round.",
-                &SIZE_BUCKETS,
-            ),
-            flush_errors: register(
-                &registry,
-                IntCounter::new("tidemill_fsync_errors_total", "Flush rounds that failed."),
-            ),
+            connections: register(&registry, IntGauge::with_opts(options(&families::CONNECTIONS))),
+            rejected: counters(&registry, &families::CONNECTIONS_REJECTED),
+            flush_seconds: histogram(&registry, &families::FLUSH_DURATION, &LATENCY_BUCKETS),
+            flush_logs: histogram(&registry, &families::FLUSH_LOGS, &COUNT_BUCKETS),
+            flush_bytes: histogram(&registry, &families::FLUSH_BYTES, &SIZE_BUCKETS),
+            flush_errors: register(&registry, IntCounter::with_opts(options(&families::FLUSH_ERRORS))),
             requests,
             registry,
         }
@@ -273,15 +240,11 @@ impl ApiHandles {
 
 impl TopicVectors {
     fn new(registry: &Registry) -> Self {
-        let vector = |name, help| counters(registry, name, help, &["topic"]);
         Self {
-            bytes_in: vector(
-                "topic_bytes_in_total",
-                "Bytes of record batches produced by clients, as stored.",
-            ),
-            records_in: vector("topic_records_in_total", "Records produced by clients."),
-            bytes_out: vector("topic_bytes_out_total", "Bytes of record batches fetched by clients."),
-            records_out: vector("topic_records_out_total", "Records in batches fetched by clients."),
+            bytes_in: counters(registry, &families::TOPIC_BYTES_IN),
+            records_in: counters(registry, &families::TOPIC_RECORDS_IN),
+            bytes_out: counters(registry, &families::TOPIC_BYTES_OUT),
+            records_out: counters(registry, &families::TOPIC_RECORDS_OUT),
         }
     }
 
@@ -308,20 +271,24 @@ impl std::fmt::Debug for Metrics {
     }
 }
 
-fn counters(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
-    register(
-        registry,
-        IntCounterVec::new(Opts::new(format!("tidemill_{name}"), help), labels),
-    )
+fn counters(registry: &Registry, family: &Family) -> IntCounterVec {
+    register(registry, IntCounterVec::new(options(family), family.labels))
 }
 
-fn histogram(registry: &Registry, name: &str, help: &str, buckets: &[f64]) -> Histogram {
-    let options = HistogramOpts::new(format!("tidemill_{name}"), help).buckets(buckets.to_vec());
-    register(registry, Histogram::with_opts(options))
+fn histogram(registry: &Registry, family: &Family, buckets: &[f64]) -> Histogram {
+    register(registry, Histogram::with_opts(histogram_options(family, buckets)))
+}
+
+fn options(family: &Family) -> Opts {
+    Opts::new(family.name, family.help)
+}
+
+fn histogram_options(family: &Family, buckets: &[f64]) -> HistogramOpts {
+    HistogramOpts::from(options(family)).buckets(buckets.to_vec())
 }
 
 fn register<C: Collector + Clone + 'static>(registry: &Registry, collector: prometheus::Result<C>) -> C {
-    let collector = collector.expect("names and labels of metrics are written in this file");
+    let collector = collector.expect("names and labels of metrics stand in a table");
     registry
         .register(Box::new(collector.clone()))
         .expect("every metric is registered once");

@@ -1,5 +1,6 @@
 //! What the broker tells about itself: log lines and metrics.
 
+pub mod families;
 pub mod flush;
 pub mod labels;
 pub mod limit;

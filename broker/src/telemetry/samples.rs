@@ -1,87 +1,66 @@
 //! Figures that are read when somebody asks, written in Prometheus' text form.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fmt::Write;
 
-/// Type of a series.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SampleKind {
-    /// May go up and down.
-    Gauge,
-    /// Only goes up.
-    Counter,
-}
+use super::families::Family;
 
 /// Collected figures, grouped by name.
 #[derive(Debug, Default)]
 pub struct Samples {
-    families: BTreeMap<&'static str, Family>,
+    families: BTreeMap<&'static str, Values>,
 }
 
 #[derive(Debug)]
-struct Family {
-    help: &'static str,
-    kind: SampleKind,
-    values: BTreeMap<String, f64>,
+struct Values {
+    family: &'static Family,
+    by_labels: BTreeMap<String, f64>,
 }
 
 impl Samples {
-    /// Adds a value. Values of equal name and labels are added up, which is how series beyond a bound of labels are
-    /// folded into one.
-    pub fn add(
-        &mut self,
-        name: &'static str,
-        help: &'static str,
-        kind: SampleKind,
-        labels: &[(&str, &str)],
-        value: f64,
-    ) {
-        *self.slot(name, help, kind, labels).or_insert(0.0) += value;
+    /// Adds a value; `labels` are the values of the family's labels. Values of equal name and labels are added up, which
+    /// is how series beyond a bound of labels are folded into one.
+    pub fn add(&mut self, family: &'static Family, labels: &[&str], value: f64) {
+        *self.slot(family, labels).or_insert(0.0) += value;
     }
 
     /// As [`Samples::add`], but of equal names and labels the larger value stays.
-    pub fn add_max(&mut self, name: &'static str, help: &'static str, labels: &[(&str, &str)], value: f64) {
-        let slot = self.slot(name, help, SampleKind::Gauge, labels).or_insert(value);
+    pub fn add_max(&mut self, family: &'static Family, labels: &[&str], value: f64) {
+        let slot = self.slot(family, labels).or_insert(value);
         *slot = slot.max(value);
     }
 
     /// Everything as Prometheus text.
     pub fn render(&self, out: &mut String) {
-        for (name, family) in &self.families {
-            let kind = match family.kind {
-                SampleKind::Gauge => "gauge",
-                SampleKind::Counter => "counter",
-            };
+        for (name, values) in &self.families {
+            let (help, kind) = (values.family.help, values.family.kind.name());
             // Writing into a String cannot fail.
-            let _ = writeln!(out, "# HELP {name} {}\n# TYPE {name} {kind}", family.help);
-            for (labels, value) in &family.values {
+            let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}");
+            for (labels, value) in &values.by_labels {
                 let _ = writeln!(out, "{name}{labels} {value}");
             }
         }
     }
 
-    fn slot(
-        &mut self,
-        name: &'static str,
-        help: &'static str,
-        kind: SampleKind,
-        labels: &[(&str, &str)],
-    ) -> std::collections::btree_map::Entry<'_, String, f64> {
-        let family = self.families.entry(name).or_insert_with(|| Family {
-            help,
-            kind,
-            values: BTreeMap::new(),
+    fn slot(&mut self, family: &'static Family, labels: &[&str]) -> Entry<'_, String, f64> {
+        let values = self.families.entry(family.name).or_insert_with(|| Values {
+            family,
+            by_labels: BTreeMap::new(),
         });
-        family.values.entry(rendered(labels))
+        values.by_labels.entry(rendered(family, labels))
     }
 }
 
-fn rendered(labels: &[(&str, &str)]) -> String {
+fn rendered(family: &Family, labels: &[&str]) -> String {
+    debug_assert_eq!(family.labels.len(), labels.len(), "{}", family.name);
     if labels.is_empty() {
         return String::new();
     }
-    let pairs: Vec<String> = labels
+    let pairs: Vec<String> = family
+        .labels
         .iter()
+        .zip(labels)
         .map(|(name, value)| format!("{name}=\"{}\"", escaped(value)))
         .collect();
     format!("{{{}}}", pairs.join(","))
@@ -93,16 +72,30 @@ fn escaped(value: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::families::Kind;
     use super::*;
+
+    static A: Family = Family {
+        name: "a",
+        kind: Kind::Gauge,
+        labels: &[],
+        help: "A.",
+    };
+    static B: Family = Family {
+        name: "b",
+        kind: Kind::Counter,
+        labels: &["topic"],
+        help: "B.",
+    };
 
     #[test]
     fn text_form() {
         let mut samples = Samples::default();
-        samples.add("b", "B.", SampleKind::Counter, &[("topic", "a\"\n\\")], 1.0);
-        samples.add("b", "B.", SampleKind::Counter, &[("topic", "_other")], 2.0);
-        samples.add("b", "B.", SampleKind::Counter, &[("topic", "_other")], 3.0);
-        samples.add_max("a", "A.", &[], 1.5);
-        samples.add_max("a", "A.", &[], 0.5);
+        samples.add(&B, &["a\"\n\\"], 1.0);
+        samples.add(&B, &["_other"], 2.0);
+        samples.add(&B, &["_other"], 3.0);
+        samples.add_max(&A, &[], 1.5);
+        samples.add_max(&A, &[], 0.5);
         let mut text = String::new();
         samples.render(&mut text);
         let expected = "# HELP a A.\n# TYPE a gauge\na 1.5\n# HELP b B.\n# TYPE b counter\n\
