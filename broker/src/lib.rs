@@ -33,5 +33,8 @@ mod start_tests;
 pub mod streams;
 pub mod telemetry;
 pub mod transactions;
+#[cfg(test)]
+#[path = "../../processor/src/testing/wait.rs"]
+mod wait;
 
 pub use start::{Broker, StartError};

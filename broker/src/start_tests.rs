@@ -4,7 +4,6 @@ use std::fs::OpenOptions;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use storage::fs::DiskFs;
@@ -15,10 +14,8 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::config::{BrokerConfig, Overrides, load};
 use crate::env::Env;
+use crate::wait::until;
 use crate::{Broker, StartError};
-
-/// Reached only when something is broken.
-const DEADLINE: Duration = Duration::from_secs(60);
 
 /// A data folder, and an address for HTTP that nobody else in this machine asks for.
 struct Place {
@@ -92,17 +89,6 @@ impl Drop for Pipe {
             .open(&self.0);
         drop(opened.expect("it is there"));
     }
-}
-
-/// Tries until it holds.
-async fn until(what: &str, condition: impl AsyncFn() -> bool) {
-    let tried = async {
-        while !condition().await {
-            tokio::task::yield_now().await;
-        }
-    };
-    let in_time = tokio::time::timeout(DEADLINE, tried).await;
-    assert!(in_time.is_ok(), "waited in vain for {what}");
 }
 
 async fn get(address: SocketAddr, path: &str) -> Option<String> {

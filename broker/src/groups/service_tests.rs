@@ -7,6 +7,7 @@ use coordinator::group::{GroupCommand, GroupReply, ListGroups, NameFilter, Offse
 use crate::cluster::change::{Requester, TopicRef};
 use crate::cluster::names::CONSUMER_OFFSETS;
 use crate::partitions::fixture::{Node, append, batch};
+use crate::wait::until_some;
 
 fn to_commit(topic: &str, offset: i64) -> OffsetToCommit {
     OffsetToCommit {
@@ -126,14 +127,11 @@ async fn a_deleted_topic_takes_its_offsets_along() {
         .expect("committed");
     let gone = vec![TopicRef::Name("gone".to_owned())];
     assert!(node.services.controller.delete_topics(gone, Requester::Client).await[0].is_ok());
-    loop {
+    let found = until_some("the topic's offsets to go", async || {
         let found = groups.fetch_offsets("g").await.expect("answered");
-        if found.iter().all(|offset| &*offset.topic == "kept") {
-            assert_eq!(found.len(), 1);
-            break;
-        }
-        tokio::task::yield_now().await;
-    }
+        found.iter().all(|offset| &*offset.topic == "kept").then_some(found)
+    });
+    assert_eq!(found.await.len(), 1);
 }
 
 #[tokio::test]

@@ -21,6 +21,7 @@ use crate::env::Env;
 use crate::faulty_fs::{Faults, FaultyFs};
 use crate::partitions::Partition;
 use crate::partitions::fixture::{Logs, NOW, leave_room};
+use crate::wait::{until, until_some};
 
 const CONFIG: GroupConfig = GroupConfig {
     session_timeout_min_ms: 1,
@@ -78,22 +79,21 @@ impl Running {
 
     /// Asks until the shard has loaded.
     async fn offsets(&mut self, group: &str) -> Vec<(Arc<str>, i32, i64)> {
-        loop {
+        let offsets = until_some("the shard to be loaded", async || {
             let answer = self.ask(|to| all_offsets(to, group)).await;
             let Ok(GroupReply::FetchOffsets(fetched)) = answer else {
                 panic!("{answer:?}")
             };
             match fetched.error {
-                ErrorCode::CoordinatorLoadInProgress => tokio::task::yield_now().await,
-                ErrorCode::None => {
-                    let offsets = fetched.offsets.into_iter();
-                    return offsets
-                        .map(|found| (found.topic, found.partition, found.offset))
-                        .collect();
-                }
+                ErrorCode::CoordinatorLoadInProgress => None,
+                ErrorCode::None => Some(fetched.offsets),
                 code => panic!("{code}"),
             }
-        }
+        });
+        let offsets = offsets.await.into_iter();
+        offsets
+            .map(|found| (found.topic, found.partition, found.offset))
+            .collect()
     }
 
     /// What the shard that serves has in memory.
@@ -253,9 +253,7 @@ async fn a_group_forms_and_ends_when_its_member_is_silent() {
     );
     assert_eq!(state(&mut shard).await, "Stable");
     // The session ends by the shard's own timer.
-    while state(&mut shard).await != "Empty" {
-        tokio::task::yield_now().await;
-    }
+    until("the end of the session", async || state(&mut shard).await == "Empty").await;
     shard.stop().await;
 }
 

@@ -23,6 +23,7 @@ use crate::cluster::change::NewTopic;
 use crate::faulty_fs::{Faults, FaultyFs, Loss};
 use crate::partitions::fixture::{NOW, Node, batch};
 use crate::transactions::TransactionsPort;
+use crate::wait::until_some;
 
 /// What a client, or a query, is promised by an answer.
 #[derive(Debug, Clone, Copy)]
@@ -194,13 +195,11 @@ fn visible_records(log: Arc<Log>) -> i64 {
 }
 
 async fn committed_offset(node: &Node) -> Option<Offset> {
-    loop {
-        // Right after the start the group is still being loaded.
-        if let Ok(found) = node.services.groups.fetch_offsets("g").await {
-            return found.first().map(|found| found.offset);
-        }
-        tokio::task::yield_now().await;
-    }
+    // Right after the start the group is still being loaded.
+    let found = until_some("the group to be loaded", async || {
+        node.services.groups.fetch_offsets("g").await.ok()
+    });
+    found.await.first().map(|found| found.offset)
 }
 
 #[tokio::test]

@@ -1,6 +1,8 @@
 //! A world for tests: real logs in a temporary folder behind the ports, a clock that stands still, epochs written as
 //! plain batches.
 
+pub(crate) mod wait;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};

@@ -7,6 +7,7 @@ use crate::engine::Engine;
 use crate::error::SqlState;
 use crate::ports::Topics;
 use crate::sql::SessionSettings;
+use crate::testing::wait;
 
 pub(super) const COUNTS: &str = "CREATE MATERIALIZED VIEW counts AS SELECT window_start, url, count(*) AS clicks \
                       FROM TUMBLE(clicks, ts, INTERVAL '1 minute') GROUP BY window_start, window_end, url";
@@ -75,21 +76,13 @@ async fn a_failed_statement_leaves_nothing() {
 
 /// Waits until the bounded query has read everything and committed.
 pub(super) async fn finished(setup: &Setup, name: &str) {
-    for _ in 0..2000 {
-        let status = setup
-            .engine
-            .queries()
-            .into_iter()
-            .find(|q| q.name == name)
-            .expect("it runs")
-            .status;
-        match status.name() {
-            "FINISHED" => return,
-            "FAILED" => panic!("{status:?}"),
-            _ => tokio::time::sleep(std::time::Duration::from_millis(5)).await,
-        }
-    }
-    panic!("the query did not finish");
+    wait::until(&format!("query {name} to finish"), async || {
+        let mut queries = setup.engine.queries().into_iter();
+        let status = queries.find(|query| query.name == name).expect("it runs").status;
+        assert_ne!(status.name(), "FAILED", "{status:?}");
+        status.name() == "FINISHED"
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -2,6 +2,7 @@
 //! one text.
 
 use super::Setup;
+use crate::testing::wait;
 
 /// Events in several partitions, out of order within the watermark's allowance, with NULLs and repeated values.
 fn produce(setup: &Setup) {
@@ -131,18 +132,11 @@ async fn an_append_only_view_can_be_read_by_another_one() {
         .run("CREATE SINK s AS SELECT card, n FROM minutes WHERE n > 3 WITH (connector = 'topic', topic = 'often')")
         .await;
     let expected = setup.run("SELECT card, n FROM minutes WHERE n > 3").await.len();
-    for _ in 0..2000 {
-        if setup.world.values("often").len() == expected {
-            return;
-        }
+    wait::until(&format!("{expected} rows of the sink"), async || {
         setup.world.clock.advance(20);
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-    }
-    let queries = setup.run("SHOW QUERIES").await;
-    panic!(
-        "the sink wrote {} of {expected} rows: {queries:?}",
-        setup.world.values("often").len()
-    );
+        setup.world.values("often").len() == expected
+    })
+    .await;
 }
 
 fn sorted(mut rows: Vec<String>) -> Vec<String> {

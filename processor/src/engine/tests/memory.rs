@@ -10,7 +10,7 @@ use super::Setup;
 use crate::engine::{Engine, StatementResult};
 use crate::error::SqlState;
 use crate::sql::stream_error;
-use crate::testing::NOON;
+use crate::testing::{NOON, wait};
 
 /// Most rows of a batch.
 const ROWS_MAX: usize = 8192;
@@ -197,14 +197,11 @@ async fn view(setup: &Setup, count: i64, wide: usize) {
 }
 
 async fn until(setup: &Setup, sql: &str, expected: &str) {
-    for _ in 0..5000 {
+    wait::until(&format!("{expected} from {sql}"), async || {
         setup.world.clock.advance(10);
-        if setup.run(sql).await == [expected] {
-            return;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(2)).await;
-    }
-    panic!("{sql} never answered {expected}");
+        setup.run(sql).await == [expected]
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -238,15 +235,16 @@ async fn what_is_read_of_a_view_counts_against_the_memory() {
     let setup = setup(1 << 20).await;
     view(&setup, 4, LARGE / 10).await;
     produce(&setup, 4..5, 2 << 20);
-    for _ in 0..5000 {
+    let error = wait::until_some("the large row to be refused", async || {
         setup.world.clock.advance(10);
         match setup.try_run("SELECT count(*) FROM v", &[]).await {
             Ok(rows) => assert_eq!(rows, ["4"], "the large row is not there yet"),
-            Err(error) => return assert_eq!(error.code, SqlState::OUT_OF_MEMORY, "{error}"),
+            Err(error) => return Some(error),
         }
-        tokio::time::sleep(std::time::Duration::from_millis(2)).await;
-    }
-    panic!("the large row was read");
+        None
+    })
+    .await;
+    assert_eq!(error.code, SqlState::OUT_OF_MEMORY, "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -12,12 +12,12 @@ use protocol::records::{BatchBuilder, BatchStamp, Codec};
 use storage::{AppendOrigin, Log};
 
 use super::super::{QueryStatus, Supervisor};
-use super::bench::{BOTH, Bench, CLOSE, MINUTE, RESULT, SOURCE, SteppingClock, bounded, plan, spec, view};
+use super::bench::{BOTH, Bench, CLOSE, MINUTE, SOURCE, SteppingClock, bounded, plan, spec, view};
 use super::ledger::{Failure, Stage};
 use crate::config::EngineConfig;
 use crate::plan::graph::{Emit, ErrorPolicy, Stage as PlanStage};
 use crate::ports::{Clock, EpochLog, EpochWriter, OwnedTopic, PortError, Ports, TopicHandle, TopicSpec, Topics};
-use crate::testing::{NOON, TestTopics};
+use crate::testing::{NOON, TestTopics, wait};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bounded_query_finishes_with_the_right_answer() {
@@ -207,12 +207,7 @@ async fn a_stream_that_pauses_still_closes_its_windows_and_can_be_stopped() {
         ..bench.ports()
     };
     let handle = Supervisor::start(spec(&plan(CLOSE, None)), ports, &bench.config());
-    let topic = bench.world.topics.find(RESULT).unwrap();
-    let mut marks: Vec<_> = topic.partitions.iter().map(|log| log.watch()).collect();
-    while bench.result(true).is_empty() {
-        let changes = marks.iter_mut().map(|marks| Box::pin(marks.changed()));
-        futures::future::select_all(changes).await.0.unwrap();
-    }
+    wait::until("a closed window", async || !bench.result(true).is_empty()).await;
     assert_eq!(bench.result(true), BTreeMap::from([((time * 1_000, "a".into()), 1)]));
     handle.stop().await;
     assert_eq!(handle.status(), QueryStatus::Running);
@@ -409,9 +404,7 @@ async fn partitions_are_held_while_another_one_is_offline() {
     let handle = Supervisor::start(spec(&bounded(CLOSE)), ports, &bench.config());
     let held = || log.pins().iter().map(|(_, from)| *from).collect::<Vec<_>>();
     assert_eq!(held(), [0], "at once, so that it is there before retention starts");
-    while handle.stats().snapshot().restarts < 2 {
-        tokio::task::yield_now().await;
-    }
+    wait::until("two restarts", async || 2 <= handle.stats().snapshot().restarts).await;
     assert_eq!(held(), [0]);
     handle.stop().await;
 }
@@ -428,9 +421,10 @@ async fn what_a_query_has_to_read_is_held_also_while_it_does_not_run() {
     let handle = Supervisor::start(spec(&bounded(CLOSE)), ports, &bench.config());
     let held = || log.pins().iter().map(|(_, from)| *from).collect::<Vec<_>>();
     assert_eq!(held(), [0], "at once, and not when its thread comes to it");
-    while !matches!(handle.status(), QueryStatus::Restarting { .. }) {
-        tokio::task::yield_now().await;
-    }
+    wait::until("a restart", async || {
+        matches!(handle.status(), QueryStatus::Restarting { .. })
+    })
+    .await;
     assert_eq!(held(), [0]);
     handle.stop().await;
     assert_eq!(held(), [0; 0]);
