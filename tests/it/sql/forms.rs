@@ -5,6 +5,7 @@ use arrow::datatypes::{Decimal128Type, Int64Type};
 use arrow::ipc::reader::StreamReader;
 use serde_json::{Value, json};
 use tests::broker::TestBroker;
+use tests::paths;
 
 use super::{ask, post};
 
@@ -167,11 +168,19 @@ fn errors_are_json_in_every_form() {
         assert_eq!((reply.status, reply.content_type.as_str()), (404, JSON), "{form}");
         assert_eq!(reply.json()["error"]["code"], "42P01", "{form}");
     }
-    let reply = ask(&broker, "image/png", "SELECT 1");
+}
+
+/// What is offered is named to who asks for something else, and in docs/http.md.
+#[test]
+fn an_unknown_media_type_is_refused_with_those_that_are_offered() {
+    let reply = ask(&TestBroker::start(), "image/png", "SELECT 1");
     assert_eq!(reply.status, 406);
-    assert!(
-        reply.json()["error"]["message"]
-            .as_str()
-            .is_some_and(|text| text.contains(NDJSON))
-    );
+    let refusal = reply.json()["error"]["message"].to_string();
+    let page =
+        std::fs::read_to_string(paths::repository().join("docs/http.md")).expect("the page is in the repository");
+    for form in [JSON, NDJSON, EVENTS, CSV, ARROW] {
+        assert!(refusal.contains(form), "{refusal}");
+        assert!(page.contains(&format!("| {form} |")), "{form} is not on the page");
+    }
+    assert_eq!(refusal.matches('/').count(), 5, "the page knows all of them: {refusal}");
 }
