@@ -1,11 +1,14 @@
 #!/usr/bin/env bash
 # The same load against Tidemill and a real Apache Kafka, one after the other in one run, as a Markdown table of ratios.
 #   benches/broker.sh [RECORDS]      records of 1 KiB per throughput scenario (default 1,000,000)
+# The table goes to stdout when everything is measured, what is measured at the moment to stderr.
 # Needs `make bench-build` (the optimised binary) and a JDK with Maven (scripts/setup.sh test).
-set -euo pipefail
+set -Eeuo pipefail
 cd "$(dirname "$0")/.."
+source benches/failures.sh
 records=${1:-1000000}
 binary=${TIDEMILL_BIN:-${CARGO_TARGET_DIR:-$HOME/.cache/tidemill/target}/bench/tidemill}
+[ -x "$binary" ] || die "no $binary: run make bench-build first"
 work=$(mktemp -d "${TMPDIR:-/tmp}/tidemill-bench.XXXXXX")
 results=$work/results.ndjson
 tidemill_pid=
@@ -31,7 +34,7 @@ start_tidemill() { # durability
     -X storage.durability="$1" -X kafka.defaults.num.partitions=4 -X log.level=warn >"$out" 2>"$out.err" &
   tidemill_pid=$!
   until grep -q '^ready' "$out" 2>/dev/null; do
-    kill -0 "$tidemill_pid" || { cat "$out.err" >&2; exit 1; }
+    kill -0 "$tidemill_pid" 2>/dev/null || { cat "$out.err" >&2; die "the server did not start"; }
     sleep 0.005
   done
   ready_ms=$(($(now_ms) - from))
@@ -65,6 +68,7 @@ stop_kafka() {
 measure() { # system flush-mode scenario arguments...
   local system=$1 mode=$2 scenario=$3
   shift 3
+  say "$system, $mode: $scenario"
   "$binary" bench "$@" --brokers "$address" --pid "$pid" --disk "$work" --output json \
     | python3 -c '
 import json, sys
@@ -80,6 +84,7 @@ note() { # system mode
 }
 
 run_scenarios() { # system mode
+  say "$1, $2: warm up"
   note "$1" "$2"
   # A warm JVM and a warm page cache for both.
   "$binary" bench produce --brokers "$address" --topic warm-up --records $((records / 5)) --output json >/dev/null

@@ -2,11 +2,13 @@
 # Events per CPU second of the stream processor, into a `blackhole` sink: bids of about 330 bytes of JSON.
 #   benches/stream.sh [EVENTS]      default 3,000,000
 # Needs `make bench-build`.
-set -euo pipefail
+set -Eeuo pipefail
 cd "$(dirname "$0")/.."
+source benches/failures.sh
 events=${1:-3000000}
 folder=${CARGO_TARGET_DIR:-$HOME/.cache/tidemill/target}/bench
 binary=${TIDEMILL_BIN:-$folder/tidemill}
+for program in "$binary" "$folder/bids"; do [ -x "$program" ] || die "no $program: run make bench-build first"; done
 work=$(mktemp -d "${TMPDIR:-/tmp}/tidemill-stream.XXXXXX")
 pid=
 
@@ -22,7 +24,10 @@ trap stop_all EXIT
 "$binary" start --data-dir "$work/data" -X kafka.listen=127.0.0.1:0 -X http.listen=127.0.0.1:0 \
   -X storage.durability=async -X log.level=warn >"$work/out" 2>"$work/err" &
 pid=$!
-until grep -q '^ready' "$work/out"; do kill -0 "$pid" || { cat "$work/err" >&2; exit 1; }; sleep 0.02; done
+until grep -q '^ready' "$work/out"; do
+  kill -0 "$pid" 2>/dev/null || { cat "$work/err" >&2; die "the server did not start"; }
+  sleep 0.02
+done
 kafka=$(sed -n 's/^kafka=//p' "$work/out")
 http=http://$(sed -n 's/^http=//p' "$work/out")
 
@@ -36,10 +41,14 @@ sql "CREATE SOURCE bids (auction BIGINT, bidder BIGINT, price BIGINT, channel TE
      WATERMARK FOR date_time AS date_time - INTERVAL '4 seconds') WITH (topic = 'bids', format = 'json', stop = 'latest')"
 
 measure() { # label query
-  local before after
+  local before after queries=
   before=$(ticks)
   sql "CREATE SINK measured AS $2 WITH (connector = 'blackhole')"
-  until sql "SHOW QUERIES" | grep -q '^measured,.*[Ff][Ii][Nn][Ii][Ss][Hh][Ee][Dd]'; do sleep 0.1; done
+  until grep -qi '^measured,.*finished' <<<"$queries"; do
+    if grep -qi '^measured,.*failed' <<<"$queries"; then die "$queries"; fi
+    sleep 0.1
+    queries=$(sql "SHOW QUERIES")
+  done
   after=$(ticks)
   sql "DROP SINK measured"
   awk -v label="$1" -v n="$events" -v ticks=$((after - before)) -v hz="$(getconf CLK_TCK)" \

@@ -64,7 +64,8 @@ start() {
   dir=$(cd "$dir" && pwd)
   write_properties "$dir" "$port" "$flush"
   local id
-  id=$(java -cp "$jars/*" kafka.tools.StorageTool random-uuid 2>/dev/null)
+  id=$(java -cp "$jars/*" kafka.tools.StorageTool random-uuid 2>"$dir/format.log") \
+    || { cat "$dir/format.log" >&2; exit 1; }
   java -cp "$jars/*" kafka.tools.StorageTool format --standalone -t "$id" -c "$dir/server.properties" >"$dir/format.log" 2>&1 \
     || { cat "$dir/format.log" >&2; exit 1; }
   java -Xms1g -Xmx1g -XX:+UseG1GC -XX:MaxGCPauseMillis=20 -Dlog4j2.configurationFile="$dir/log4j2.properties" \
