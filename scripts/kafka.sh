@@ -76,11 +76,19 @@ start() {
   echo "kafka pid=$pid port=$port"
 }
 
+# A process that has ended takes signals until somebody waits for it, and nobody may.
+is_running() { [ -e "/proc/$1" ] && ! grep -q '^State:[[:space:]]*Z' "/proc/$1/status" 2>/dev/null; }
+
 stop() {
   local pid
   pid=$(cat "$1/pid")
   kill "$pid" 2>/dev/null || return 0
-  while kill -0 "$pid" 2>/dev/null; do sleep 0.2; done
+  for _ in $(seq 300); do
+    is_running "$pid" || return 0
+    sleep 0.2
+  done
+  echo "kafka.sh: pid $pid goes on a minute after it was told to stop: killed" >&2
+  kill -9 "$pid"
 }
 
 case ${1:-} in
