@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 use tests::broker::TestBroker;
 use tests::client::Connection;
 use tests::http::{Http, run_script};
-use tests::requests::{self, EARLIEST, LATEST, Topic};
-use tests::stream::Bed;
+use tests::requests::{self, LATEST, Topic};
+use tests::stream::{Bed, FREQUENT_RETENTION};
 use tests::{half_committed, paths, wait};
 
 use crate::program;
@@ -35,11 +35,12 @@ const PASSES: [u32; 2] = [1, 3];
 /// Flights per second, so that they come as long as there are kills.
 const PACE: &str = "6000";
 const QUERIES: [&str; 2] = ["flights_hourly", "flights_cancelled"];
+/// The bounded SELECT keeps a set of destinations for each of 117 thousand groups.
+const SELECT_MEMORY: (&str, &str) = ("sql.select_memory", "2GiB");
 
 #[test]
 fn flights_of_a_year() {
-    // The bounded SELECT keeps a set of destinations for each of 117 thousand groups.
-    let broker = TestBroker::start_with(&[("sql.select_memory", "2GiB")]);
+    let broker = TestBroker::start_with(&[SELECT_MEMORY]);
     let http = Http::of(&broker);
     print!("{}", run(&broker, "produce"));
 
@@ -60,11 +61,7 @@ fn flights_of_a_year() {
 /// deleted; then the same once more when everything is read, and without the head of the topic, which retention took.
 #[test]
 fn flights_of_a_year_with_kills() {
-    let settings = [
-        ("sql.select_memory", "2GiB"),
-        ("kafka.defaults.log.retention.check.interval.ms", "50"),
-    ];
-    let mut bed = Bed::start_with(&settings);
+    let mut bed = Bed::start_with(&[SELECT_MEMORY, FREQUENT_RETENTION]);
     let mut python = program::python("flights.py", &bed.broker.kafka_address());
     python.args(["produce", PACE]);
     let producing = std::thread::spawn(move || program::run(python));
@@ -79,8 +76,7 @@ fn flights_of_a_year_with_kills() {
 
     for point in half_committed::POINTS {
         for passes in PASSES {
-            bed.broker.kill();
-            bed.broker.run_until_it_dies(&format!("{point}:{passes}"), || ());
+            bed.die_at(point, passes);
         }
     }
     bed.restart();
@@ -92,7 +88,7 @@ fn flights_of_a_year_with_kills() {
         });
         bed.broker.kill();
         if kill == KILLS / 2 {
-            remove_state(&bed);
+            bed.remove_state();
         }
         bed.restart();
     }
@@ -105,12 +101,7 @@ fn flights_of_a_year_with_kills() {
     let batch = by_key(bed.http.rows(BATCH));
 
     lose_state(&mut bed, &topic);
-    requests::set_config(&mut bed.connection, &topic, "retention.bytes", "1048576");
-    for partition in 0..PARTITIONS {
-        wait::until("the head to be deleted", || {
-            requests::list_offset(&mut bed.connection, &topic, partition, EARLIEST).offset > 0
-        });
-    }
+    bed.lose_head(&topic, PARTITIONS);
     lose_state(&mut bed, &topic);
 
     send_one_more(&mut bed, &topic, "2014-06-01T00:00:00Z");
@@ -125,11 +116,6 @@ fn flights_of_a_year_with_kills() {
     assert_streamed(&bed.http, &batch);
 }
 
-/// The server must be down.
-fn remove_state(bed: &Bed) {
-    std::fs::remove_dir_all(bed.broker.data_dir().join("state")).expect("there is state");
-}
-
 /// Kills the server when everything is committed, and deletes the state of the queries. The state comes back from the
 /// changelog: not one flight is read again.
 fn lose_state(bed: &mut Bed, topic: &Topic) {
@@ -137,7 +123,7 @@ fn lose_state(bed: &mut Bed, topic: &Topic) {
         bed.caught_up(query, &topic.name);
     }
     bed.broker.kill();
-    remove_state(bed);
+    bed.remove_state();
     bed.restart();
     // What is read from here on ends with these.
     send_one_more(bed, topic, "2013-01-01T00:00:00Z");

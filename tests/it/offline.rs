@@ -4,7 +4,7 @@ use tests::batch::Batch;
 use tests::blocked::Blocked;
 use tests::half_committed::{DECIDED, HalfCommitted};
 use tests::requests::{self, Topic};
-use tests::stream::Bed;
+use tests::stream::{Bed, FREQUENT_RETENTION};
 use tests::wait;
 
 const KAFKA_STORAGE_ERROR: i16 = 56;
@@ -65,7 +65,7 @@ const FILLER_BYTES: usize = 600_000;
 /// A query over two partitions of which the first is offline, and a topic that nobody reads. Retention takes all but the
 /// last segment of both.
 fn half_offline(settings: &[(&str, &str)]) -> (Bed, Topic, Topic, Blocked) {
-    let mut all = vec![("kafka.defaults.log.retention.check.interval.ms", "50")];
+    let mut all = vec![FREQUENT_RETENTION];
     all.extend(settings);
     let mut bed = Bed::start_with(&all);
     let (read, free) = (bed.topic("read", 2), bed.topic("free", 2));

@@ -1,21 +1,19 @@
 //! kill -9 and what lies on the disk after it. Goal: nothing acknowledged is missing or doubled, whatever the moment.
 //! (The page cache survives kill -9; that a flush really happened is shown by `durability`, below a disk that forgets.)
 
-use std::collections::HashMap;
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
+use rdkafka::Offset;
 use rdkafka::config::ClientConfig;
-use rdkafka::error::RDKafkaErrorCode;
-use rdkafka::message::{DeliveryResult, Message};
-use rdkafka::producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer};
-use rdkafka::{ClientContext, Offset};
+use rdkafka::producer::{BaseRecord, Producer, ThreadedProducer};
+use tests::acknowledged::{self, Acknowledged, Places};
 use tests::batch::Batch;
 use tests::broker::TestBroker;
 use tests::client::Connection;
@@ -26,62 +24,13 @@ use tests::requests::{self, Topic};
 const KILLS: usize = 50;
 const PARTITIONS: i32 = 3;
 
-/// Values by (partition, offset).
-type Places = HashMap<(i32, i64), Vec<u8>>;
-
-/// Collects what was acknowledged: place and value.
-#[derive(Clone, Default)]
-struct Acknowledged {
-    places: Arc<Mutex<Places>>,
-    failures: Arc<Mutex<Vec<RDKafkaErrorCode>>>,
-}
-
-impl ClientContext for Acknowledged {}
-
-impl ProducerContext for Acknowledged {
-    type DeliveryOpaque = ();
-
-    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
-        match result {
-            Ok(message) => {
-                let place = (message.partition(), message.offset());
-                let value = message.payload().expect("a value").to_vec();
-                let before = self.places.lock().expect("no panic while held").insert(place, value);
-                assert_eq!(before, None, "{place:?} was acknowledged twice");
-            }
-            Err((error, _)) => {
-                let code = error.rdkafka_error_code().expect("a delivery fails with a code");
-                self.failures.lock().expect("no panic while held").push(code);
-            }
-        }
-    }
-}
-
-/// An idempotent producer with acks=all that never gives up within this test.
-fn producer(address: &str) -> (ThreadedProducer<Acknowledged>, Acknowledged) {
-    let acknowledged = Acknowledged::default();
-    let producer = ClientConfig::new()
-        .set("bootstrap.servers", address)
-        .set("enable.idempotence", "true")
-        .set("acks", "all")
-        .set("linger.ms", "1")
-        .set("batch.num.messages", "50")
-        .set("message.timeout.ms", "300000")
-        .set("retry.backoff.ms", "10")
-        .set("retry.backoff.max.ms", "50")
-        .set("reconnect.backoff.ms", "10")
-        .set("reconnect.backoff.max.ms", "50")
-        .create_with_context(acknowledged.clone())
-        .expect("a producer");
-    (producer, acknowledged)
-}
-
 #[test]
 fn kill_9_at_random_moments_loses_and_doubles_nothing() {
     let mut broker = TestBroker::start();
     let mut connection = Connection::open(&broker.kafka_address());
     let topic = requests::create_topic(&mut connection, "killed", PARTITIONS, &[]);
-    let (producer, acknowledged) = producer(&broker.kafka_address());
+    let batches = [("linger.ms", "1"), ("batch.num.messages", "50")];
+    let (producer, acknowledged) = acknowledged::producer(&broker.kafka_address(), &batches);
     let stop = Arc::new(AtomicBool::new(false));
     let writing = {
         let (producer, stop, name) = (producer.clone(), Arc::clone(&stop), topic.name.clone());
@@ -91,10 +40,10 @@ fn kill_9_at_random_moments_loses_and_doubles_nothing() {
     let mut random = StdRng::seed_from_u64(9);
     for kill in 0..KILLS {
         // The moment is what is random here, not something to wait for: from before the first byte to far beyond.
-        let settled = acknowledged.places.lock().expect("no panic while held").len();
+        let settled = acknowledged.count();
         let more = random.random_range(0..400);
         tests::wait::until(&format!("{more} acknowledgements before kill {kill}"), || {
-            acknowledged.places.lock().expect("no panic while held").len() >= settled + more
+            acknowledged.count() >= settled + more
         });
         broker.kill_and_restart();
     }
@@ -102,10 +51,7 @@ fn kill_9_at_random_moments_loses_and_doubles_nothing() {
     let sent = writing.join().expect("the writer ends");
     producer.flush(Duration::from_secs(120)).expect("everything is sent");
 
-    let failures = acknowledged.failures.lock().expect("no panic while held").clone();
-    assert!(failures.is_empty(), "{failures:?}");
-    let places = acknowledged.places.lock().expect("no panic while held");
-    assert_eq!(places.len(), sent, "every message was acknowledged once");
+    let places = acknowledged.all_of(sent);
     let mut connection = Connection::open(&broker.kafka_address());
     let mut found = 0;
     for partition in 0..PARTITIONS {

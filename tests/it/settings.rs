@@ -8,7 +8,7 @@ use tests::broker::TestBroker;
 use tests::client::Connection;
 use tests::http::Http;
 use tests::requests::{self, EARLIEST, text};
-use tests::stream::Bed;
+use tests::stream::{Bed, FREQUENT_RETENTION};
 use tests::wait;
 
 use crate::groups::commit_simple;
@@ -72,7 +72,7 @@ fn without_the_space_asked_for_the_server_is_not_ready_and_takes_no_records() {
 
 #[test]
 fn old_records_go_when_their_time_is_over() {
-    let broker = TestBroker::start_with(&[("kafka.defaults.log.retention.check.interval.ms", "50")]);
+    let broker = TestBroker::start_with(&[FREQUENT_RETENTION]);
     let mut connection = Connection::open(&broker.kafka_address());
     let kept = requests::create_topic(&mut connection, "kept", 1, &[("retention.ms", "-1")]);
     let old = requests::create_topic(&mut connection, "old", 1, &[("retention.ms", "3600000")]);

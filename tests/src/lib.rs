@@ -12,6 +12,7 @@
     reason = "the harness stands outside: it has a clock of its own and waits"
 )]
 
+pub mod acknowledged;
 pub mod batch;
 pub mod blocked;
 pub mod broker;

@@ -15,12 +15,15 @@ use crate::batch::{Batch, Record};
 use crate::broker::TestBroker;
 use crate::client::Connection;
 use crate::http::Http;
-use crate::requests::{self, Topic};
+use crate::requests::{self, EARLIEST, Topic};
 use crate::wait;
 
 /// How long one poll of a consumer may take.
 const POLL: Duration = Duration::from_millis(50);
 const METADATA_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The setting under which retention looks so often that a test can wait for it.
+pub const FREQUENT_RETENTION: (&str, &str) = ("kafka.defaults.log.retention.check.interval.ms", "50");
 
 /// A broker and the two sides from which a test of SQL sees it.
 pub struct Bed {
@@ -63,6 +66,37 @@ impl Bed {
         self.broker.restart();
         self.http = Http::of(&self.broker);
         self.connection = Connection::open(&self.broker.kafka_address());
+    }
+
+    /// Kills the broker, and has it die again at the given pass of a place in a commit
+    /// ([`TestBroker::run_until_it_dies`]). Clients may be at work; it is down afterwards.
+    pub fn die_at(&mut self, point: &str, passes: u32) {
+        self.broker.kill();
+        self.broker.run_until_it_dies(&format!("{point}:{passes}"), || ());
+    }
+
+    /// Deletes the state of all queries. The broker must be down.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub fn remove_state(&self) {
+        let state = self.broker.data_dir().join("state");
+        let has_state = std::fs::read_dir(&state).is_ok_and(|queries| queries.count() > 0);
+        assert!(has_state, "there is no state to delete");
+        std::fs::remove_dir_all(&state).expect("state can be removed");
+    }
+
+    /// Has retention take the head of each partition of a topic, under [`FREQUENT_RETENTION`]. Gives the number of records
+    /// that are gone.
+    pub fn lose_head(&mut self, topic: &Topic, partitions: i32) -> i64 {
+        requests::set_config(&mut self.connection, topic, "retention.bytes", "1048576");
+        let start = |partition| {
+            wait::until_some("the head to be deleted", || {
+                let start = requests::list_offset(&mut self.connection, topic, partition, EARLIEST).offset;
+                (start > 0).then_some(start)
+            })
+        };
+        (0..partitions).map(start).sum()
     }
 
     /// A new topic.

@@ -1,14 +1,12 @@
 //! The load: an idempotent producer that writes numbered records, and never gives up while the server is away.
 
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use rdkafka::ClientContext;
-use rdkafka::config::ClientConfig;
-use rdkafka::message::DeliveryResult;
-use rdkafka::producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer};
+use rdkafka::producer::{BaseRecord, Producer, ThreadedProducer};
+use tests::acknowledged::{self, Acknowledged};
 use tests::requests::{self, Topic};
 use tests::stream::Bed;
 use tests::wait;
@@ -19,33 +17,9 @@ use crate::streaming::Event;
 /// Event time between two records.
 const STEP_MS: i64 = 5;
 
-/// Counts acknowledgements, and keeps what failed.
-#[derive(Clone, Default)]
-struct Acknowledgements {
-    count: Arc<AtomicUsize>,
-    failures: Arc<Mutex<Vec<String>>>,
-}
-
-impl ClientContext for Acknowledgements {}
-
-impl ProducerContext for Acknowledgements {
-    type DeliveryOpaque = ();
-
-    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
-        match result {
-            Ok(_) => drop(self.count.fetch_add(1, Ordering::Relaxed)),
-            Err((error, _)) => self
-                .failures
-                .lock()
-                .expect("no panic while held")
-                .push(error.to_string()),
-        }
-    }
-}
-
 /// An idempotent producer that writes records 0, 1, 2, ... until it is told to stop.
 pub(super) struct Load {
-    acknowledged: Acknowledgements,
+    acknowledged: Acknowledged,
     orders: Arc<Orders>,
     writer: JoinHandle<i64>,
 }
@@ -70,19 +44,7 @@ impl Drop for Held<'_> {
 
 impl Load {
     pub(super) fn start(bed: &Bed, topic: &Topic, partitions: i32, base_ms: i64) -> Load {
-        let acknowledged = Acknowledgements::default();
-        let producer: ThreadedProducer<Acknowledgements> = ClientConfig::new()
-            .set("bootstrap.servers", bed.broker.kafka_address())
-            .set("enable.idempotence", "true")
-            .set("acks", "all")
-            .set("linger.ms", "2")
-            .set("message.timeout.ms", "300000")
-            .set("retry.backoff.ms", "10")
-            .set("retry.backoff.max.ms", "50")
-            .set("reconnect.backoff.ms", "10")
-            .set("reconnect.backoff.max.ms", "50")
-            .create_with_context(acknowledged.clone())
-            .expect("a producer");
+        let (producer, acknowledged) = acknowledged::producer(&bed.broker.kafka_address(), &[("linger.ms", "2")]);
         let orders = Arc::new(Orders::default());
         let (told, topic) = (Arc::clone(&orders), topic.name.clone());
         let writer = std::thread::spawn(move || {
@@ -113,20 +75,16 @@ impl Load {
         self.orders.hold.store(true, Ordering::SeqCst);
         wait::until("everything to be acknowledged", || {
             let held_at = self.orders.held_at.load(Ordering::SeqCst);
-            usize::try_from(held_at).is_ok_and(|written| self.acknowledged() == written)
+            usize::try_from(held_at).is_ok_and(|written| self.acknowledged.count() == written)
         });
         held
     }
 
-    fn acknowledged(&self) -> usize {
-        self.acknowledged.count.load(Ordering::Relaxed)
-    }
-
     /// Waits for so many more acknowledgements.
     pub(super) fn await_more(&self, more: usize) {
-        let before = self.acknowledged();
+        let before = self.acknowledged.count();
         wait::until(&format!("{more} more acknowledgements"), || {
-            self.acknowledged() >= before + more
+            self.acknowledged.count() >= before + more
         });
     }
 
@@ -134,15 +92,12 @@ impl Load {
     pub(super) fn finish(self) -> i64 {
         self.orders.stop.store(true, Ordering::SeqCst);
         let end = self.writer.join().expect("the writer ends");
-        let failures = self.acknowledged.failures.lock().expect("no panic while held").clone();
-        assert!(failures.is_empty(), "{failures:?}");
-        let sent = usize::try_from(end).expect("it counts up");
-        assert_eq!(self.acknowledged.count.load(Ordering::Relaxed), sent);
+        drop(self.acknowledged.all_of(usize::try_from(end).expect("it counts up")));
         end
     }
 }
 
-fn send(producer: &ThreadedProducer<Acknowledgements>, topic: &str, partitions: i32, base_ms: i64, next: &mut i64) {
+fn send(producer: &ThreadedProducer<Acknowledged>, topic: &str, partitions: i32, base_ms: i64, next: &mut i64) {
     for _ in 0..6 {
         let value = event(base_ms, *next).json();
         let partition = i32::try_from(*next % i64::from(partitions)).expect("few partitions");

@@ -11,8 +11,8 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tests::half_committed::POINTS;
 use tests::report;
-use tests::requests::{self, EARLIEST, Topic};
-use tests::stream::Bed;
+use tests::requests::{self, Topic};
+use tests::stream::{Bed, FREQUENT_RETENTION};
 use tests::wait;
 
 use self::epochs::Changelogs;
@@ -222,8 +222,7 @@ fn a_commit_that_is_half_done_is_finished_or_undone() {
     let mut stage = Stage::start(Bed::start(), PARTITIONS, "2 seconds", WINDOW_MS);
     for point in POINTS {
         for passes in PASSES {
-            stage.bed.broker.kill();
-            stage.bed.broker.run_until_it_dies(&format!("{point}:{passes}"), || ());
+            stage.bed.die_at(point, passes);
             stage.bed.restart();
             stage.assert_nothing_read_again();
         }
@@ -236,7 +235,7 @@ fn a_commit_that_is_half_done_is_finished_or_undone() {
 
 #[test]
 fn a_head_that_retention_took_is_not_needed_again() {
-    let bed = Bed::start_with(&[("kafka.defaults.log.retention.check.interval.ms", "50")]);
+    let bed = Bed::start_with(&[FREQUENT_RETENTION]);
     // One window for everything: results need what was read before its records were deleted.
     let mut stage = Stage::start(bed, 1, "12 hours", LONG_WINDOW_MS);
     let per_segment = (1 << 20) / event(stage.base_ms, 10_000).json().len();
@@ -246,11 +245,7 @@ fn a_head_that_retention_took_is_not_needed_again() {
             stage.bed.query_metric("rows_read_total", query) >= per_segment as f64
         });
     }
-    requests::set_config(&mut stage.bed.connection, &stage.topic, "retention.bytes", "1048576");
-    wait::until("the head to be deleted", || {
-        requests::list_offset(&mut stage.bed.connection, &stage.topic, 0, EARLIEST).offset > 0
-    });
-    let start = requests::list_offset(&mut stage.bed.connection, &stage.topic, 0, EARLIEST).offset;
+    let start = stage.bed.lose_head(&stage.topic, 1);
     stage.kill_at_random(KILLS_WITHOUT_HEAD, 42);
     let records = settle(stage).events.len();
     report::figure(&format!(
@@ -266,12 +261,7 @@ fn state_that_was_deleted_comes_back_from_the_changelog() {
         stage.kill_at_random(KILLS_WITHOUT_STATE, 43 + round);
         stage.load.await_more(300);
         stage.bed.broker.kill();
-        let state = stage.bed.broker.data_dir().join("state");
-        assert!(
-            std::fs::read_dir(&state).is_ok_and(|entries| entries.count() > 0),
-            "there is state to delete"
-        );
-        std::fs::remove_dir_all(&state).expect("state can be removed");
+        stage.bed.remove_state();
         stage.bed.restart();
         stage.assert_nothing_read_again();
     }
