@@ -44,6 +44,19 @@ def until(what, probe):
     raise AssertionError(f"waited {DEADLINE_S} s in vain for {what}")
 
 
+def collect(count, poll):
+    """Calls poll, which gives some messages, until there are so many, and gives them."""
+    messages = []
+
+    def enough():
+        messages.extend(poll())
+        return len(messages) >= count
+
+    until(f"{count} messages", enough)
+    expect(len(messages), count)
+    return messages
+
+
 def expect(actual, expected, what=""):
     assert actual == expected, f"{what}\n  got      {shorten(actual)}\n  expected {shorten(expected)}"
 

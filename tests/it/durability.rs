@@ -276,55 +276,43 @@ fn revive(fs: &Arc<FaultyFs>, promises: &mut Promises, syncfs_threshold: usize) 
 /// One `syncfs` for all logs of a round, or a sync for each.
 const BOTH_WAYS: [usize; 2] = [0, 100];
 
+/// Turns the power off at the first of something, at the second, and so on, until the history has no more of it; gives how
+/// many it has.
+fn at_every_point(syncfs_threshold: usize, seeds: u64, power_off_at: impl Fn(u64) -> Faults) -> u64 {
+    for point in 1.. {
+        let random = (0..seeds).map(|seed| Loss::Random(point + seed * 1_000_000));
+        let mut reached = false;
+        for loss in [Loss::Unsynced, Loss::Nothing].into_iter().chain(random) {
+            let faults = power_off_at(point);
+            let (outcome, went_off) = survive(faults, loss, syncfs_threshold);
+            assert_eq!(outcome, Ok(()), "{faults:?}, {loss:?}, syncfs above {syncfs_threshold}");
+            reached |= went_off;
+        }
+        if !reached {
+            return point - 1;
+        }
+    }
+    unreachable!("a history ends")
+}
+
 #[test]
 fn nothing_acknowledged_is_lost_when_the_power_goes_at_any_sync() {
     for threshold in BOTH_WAYS {
-        for point in 1.. {
-            let mut reached = false;
-            for loss in [
-                Loss::Unsynced,
-                Loss::Nothing,
-                Loss::Random(point),
-                Loss::Random(point + 1_000_000),
-            ] {
-                let faults = Faults {
-                    power_off_at_sync: Some(point),
-                    ..Faults::default()
-                };
-                let (outcome, went_off) = survive(faults, loss, threshold);
-                assert_eq!(
-                    outcome,
-                    Ok(()),
-                    "power off at sync {point}, {loss:?}, syncfs above {threshold}"
-                );
-                reached |= went_off;
-            }
-            if !reached {
-                assert!(20 < point, "the history has more syncs than {point}");
-                break;
-            }
-        }
+        let syncs = at_every_point(threshold, 2, |point| Faults {
+            power_off_at_sync: Some(point),
+            ..Faults::default()
+        });
+        assert!(20 <= syncs, "the history has more than {syncs} syncs");
     }
 }
 
 #[test]
 fn nothing_acknowledged_is_lost_when_the_power_goes_in_any_write() {
-    for point in 1.. {
-        let mut reached = false;
-        for loss in [Loss::Unsynced, Loss::Nothing, Loss::Random(point)] {
-            let faults = Faults {
-                power_off_at_write: Some(point),
-                ..Faults::default()
-            };
-            let (outcome, went_off) = survive(faults, loss, 100);
-            assert_eq!(outcome, Ok(()), "power off in write {point}, {loss:?}");
-            reached |= went_off;
-        }
-        if !reached {
-            assert!(50 < point, "the history has more writes than {point}");
-            break;
-        }
-    }
+    let writes = at_every_point(100, 1, |point| Faults {
+        power_off_at_write: Some(point),
+        ..Faults::default()
+    });
+    assert!(50 <= writes, "the history has more than {writes} writes");
 }
 
 #[test]

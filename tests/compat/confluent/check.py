@@ -27,7 +27,7 @@ from confluent_kafka.admin import (  # noqa: E402
     OffsetSpec,
     ResourceType,
 )
-from support import BOOTSTRAP, BOUNDARY_VALUE, LARGE_TOPIC, ROOMY_TOPIC, expect, run, unique, until  # noqa: E402
+from support import BOOTSTRAP, BOUNDARY_VALUE, LARGE_TOPIC, ROOMY_TOPIC, collect, expect, run, unique, until  # noqa: E402
 
 CODECS = ["none", "gzip", "snappy", "lz4", "zstd"]
 
@@ -102,18 +102,13 @@ def read(topic, count, partitions=1, **options):
 
 
 def poll(client, count):
-    messages = []
-
-    def more():
+    def some():
         for message in client.consume(500, 0.2):
             if message.error():
                 raise KafkaException(message.error())
-            messages.append(message)
-        return len(messages) >= count
+            yield message
 
-    until(f"{count} messages", more)
-    expect(len(messages), count)
-    return messages
+    return collect(count, some)
 
 
 def every_codec_keeps_every_byte():

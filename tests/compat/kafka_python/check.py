@@ -1,5 +1,6 @@
 """kafka-python: the pure Python client, with its newest protocol versions and its own codecs."""
 
+import itertools
 import os
 import sys
 import time
@@ -9,7 +10,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition  # noqa: E402
 from kafka.admin import ConfigResource, ConfigResourceType, NewPartitions, NewTopic  # noqa: E402
 from kafka.errors import MessageSizeTooLargeError, TopicAlreadyExistsError  # noqa: E402
-from support import BOOTSTRAP, BOUNDARY_VALUE, LARGE_TOPIC, ROOMY_TOPIC, expect, run, unique, until  # noqa: E402
+from support import BOOTSTRAP, BOUNDARY_VALUE, LARGE_TOPIC, ROOMY_TOPIC, collect, expect, run, unique, until  # noqa: E402
 
 CODECS = [None, "gzip", "snappy", "lz4", "zstd"]
 
@@ -42,16 +43,7 @@ def consumer(*topics, **options):
 
 
 def poll(client, count):
-    messages = []
-
-    def more():
-        for batch in client.poll(timeout_ms=200).values():
-            messages.extend(batch)
-        return len(messages) >= count
-
-    until(f"{count} messages", more)
-    expect(len(messages), count)
-    return messages
+    return collect(count, lambda: itertools.chain.from_iterable(client.poll(timeout_ms=200).values()))
 
 
 def every_codec_keeps_every_byte():

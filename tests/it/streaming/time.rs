@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use tests::batch::{Batch, Record};
-use tests::requests;
+use tests::requests::{self, Topic};
 use tests::stream::Bed;
 
 use super::{Event, base_ms, close_windows, keyed, send, source};
@@ -18,21 +18,26 @@ fn event(ts: i64, key: &str) -> Event {
 const COUNTS: &str = "CREATE SINK counts AS
     SELECT window_start, k, count(*) AS n FROM TUMBLE(s, ts, INTERVAL '10 seconds') GROUP BY window_start, window_end, k";
 
-#[test]
-fn an_idle_partition_lets_windows_close() {
+/// A query over two partitions: 1 stays far behind and silent from `base` on, 0 goes on beyond the first window.
+fn with_a_silent_partition(idle_timeout: &str) -> (Bed, Topic, i64) {
     let mut bed = Bed::start();
     let topic = bed.topic("in", 2);
-    source(&bed, &topic, ", idle_timeout = '300 ms'");
+    source(&bed, &topic, &format!(", idle_timeout = '{idle_timeout}'"));
     bed.http
         .sql(&format!("{COUNTS} WITH (connector = 'topic', topic = 'counts')"));
     let base = base_ms();
-    // Partition 1 stays far behind and silent; partition 0 goes on.
     bed.send(&topic, 1, &[event(base, "slow").json()]);
     bed.send(
         &topic,
         0,
         &[event(base + 1_000, "fast").json(), event(base + 30_000, "next").json()],
     );
+    (bed, topic, base)
+}
+
+#[test]
+fn an_idle_partition_lets_windows_close() {
+    let (mut bed, topic, base) = with_a_silent_partition("300 ms");
     let rows = bed.rows_until("counts", "the first window", |rows| rows.len() >= 2);
     let mut keys: Vec<(i64, String)> = rows.iter().map(|row| keyed(row.json()).0).collect();
     keys.sort();
@@ -91,18 +96,7 @@ fn a_query_runs_from_one_time_to_another() {
 
 #[test]
 fn without_idleness_the_slowest_partition_holds_windows_open() {
-    let mut bed = Bed::start();
-    let topic = bed.topic("in", 2);
-    source(&bed, &topic, ", idle_timeout = '1 hour'");
-    bed.http
-        .sql(&format!("{COUNTS} WITH (connector = 'topic', topic = 'counts')"));
-    let base = base_ms();
-    bed.send(&topic, 1, &[event(base, "slow").json()]);
-    bed.send(
-        &topic,
-        0,
-        &[event(base + 1_000, "fast").json(), event(base + 30_000, "next").json()],
-    );
+    let (mut bed, topic, base) = with_a_silent_partition("1 hour");
     bed.caught_up("counts", &topic.name);
     assert_eq!(
         bed.rows("counts").len(),
