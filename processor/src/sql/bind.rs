@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use protocol::ids::{Offset, PartitionId, TimestampMs};
 
-use super::session::SettingValues;
+use super::session::{SETTINGS, SettingValues};
 use super::statement::SqlOption;
 use crate::error::{SqlError, SqlState};
 use crate::formats::json::parse_timestamp;
@@ -72,7 +72,7 @@ impl SourceOptions {
 
     /// Reads the options of the source `name`.
     pub(crate) fn bind(name: &str, options: &[SqlOption]) -> Result<Self, SqlError> {
-        let options = Options::new("source", Self::KNOWN, options)?;
+        let options = Options::new("source", &[Self::KNOWN], options)?;
         options.only("connector", &["topic"])?;
         options.format()?;
         Ok(Self {
@@ -134,18 +134,13 @@ pub(crate) struct QueryOptions {
 }
 
 impl QueryOptions {
-    const KNOWN: &[&str] = &[
-        "parallelism",
-        "epoch_interval",
-        "state_ttl",
-        "memory_limit",
-        "isolation",
-        "partitions",
-    ];
+    /// Options of the topic that a query writes.
+    const OF_TOPIC: &[&str] = &["partitions"];
 
     /// Reads the options of a materialized view, with the session's settings behind them.
     pub(crate) fn bind(options: &[SqlOption], session: &SettingValues) -> Result<Self, SqlError> {
-        Self::from(&Options::new("materialized view", Self::KNOWN, options)?, session)
+        let known = [SETTINGS, Self::OF_TOPIC];
+        Self::from(&Options::new("materialized view", &known, options)?, session)
     }
 
     fn from(options: &Options<'_>, session: &SettingValues) -> Result<Self, SqlError> {
@@ -188,28 +183,24 @@ pub(crate) enum SinkConnector {
 }
 
 impl SinkOptions {
-    const KNOWN: &[&str] = &[
-        "connector",
-        "topic",
-        "format",
-        "key",
-        "parallelism",
-        "epoch_interval",
-        "state_ttl",
-        "memory_limit",
-        "isolation",
-        "partitions",
-    ];
+    /// Options of every sink.
+    const KNOWN: &[&str] = &["connector"];
+    /// Options of a sink to a topic, beside those of every topic that a query writes.
+    const OF_TOPIC: &[&str] = &["topic", "format", "key"];
 
     /// Reads the options of the sink `name`, with the session's settings behind them.
     pub(crate) fn bind(name: &str, options: &[SqlOption], session: &SettingValues) -> Result<Self, SqlError> {
-        let options = Options::new("sink", Self::KNOWN, options)?;
+        let known = [Self::KNOWN, Self::OF_TOPIC, QueryOptions::OF_TOPIC, SETTINGS];
+        let options = Options::new("sink", &known, options)?;
         let connector = match options.text("connector") {
             Some("topic") => {
                 options.format()?;
                 SinkConnector::Topic(options.text("topic").unwrap_or(name).to_owned())
             }
-            Some("blackhole") => SinkConnector::Blackhole,
+            Some("blackhole") => {
+                options.refuse_of_topic(&[Self::OF_TOPIC, QueryOptions::OF_TOPIC])?;
+                SinkConnector::Blackhole
+            }
             Some(other) => {
                 return Err(SqlError::unsupported(format!("connector '{other}' is not supported"))
                     .with_hint("use connector = 'topic' or 'blackhole'")
@@ -328,15 +319,30 @@ struct Options<'a> {
 }
 
 impl<'a> Options<'a> {
-    fn new(what: &str, known: &[&str], given: &'a [SqlOption]) -> Result<Self, SqlError> {
+    fn new(what: &str, known: &[&[&str]], given: &'a [SqlOption]) -> Result<Self, SqlError> {
+        let known = known.concat();
         for option in given {
             if known.contains(&option.name.as_str()) {
                 continue;
             }
             let error = SqlError::invalid_value(format!("a {what} has no option \"{}\"", option.name));
-            return Err(error.with_hint(hint(&option.name, known)).or_at(option.position));
+            return Err(error.with_hint(hint(&option.name, &known)).or_at(option.position));
         }
         Ok(Self { given })
+    }
+
+    /// A sink that writes no topic would ignore the options of one.
+    fn refuse_of_topic(&self, of_topic: &[&[&str]]) -> Result<(), SqlError> {
+        let of_topic = of_topic.concat();
+        match self.given.iter().find(|o| of_topic.contains(&o.name.as_str())) {
+            None => Ok(()),
+            Some(option) => Err(SqlError::invalid_value(format!(
+                "a sink with connector = 'blackhole' has no option \"{}\"",
+                option.name
+            ))
+            .with_hint("it writes no topic; leave the option out, or use connector = 'topic'")
+            .or_at(option.position)),
+        }
     }
 
     fn find(&self, name: &str) -> Option<&'a SqlOption> {
@@ -479,6 +485,24 @@ mod tests {
         assert_eq!(error.code, SqlState::INVALID_PARAMETER_VALUE);
         assert_eq!(error.hint.as_deref(), Some("did you mean \"topic\"?"));
         assert_eq!(error.position, Some(7));
+    }
+
+    #[test]
+    fn a_sink_takes_the_options_of_its_connector() {
+        let bind = |connector, name, value| {
+            let options = [option("connector", connector), option(name, value)];
+            SinkOptions::bind("s", &options, &SettingValues::default())
+        };
+        for (name, value) in [("topic", "t"), ("format", "json"), ("key", "a"), ("partitions", "3")] {
+            bind("topic", name, value).expect(name);
+            let error = bind("blackhole", name, value).expect_err(name);
+            assert_eq!(error.code, SqlState::INVALID_PARAMETER_VALUE, "{name}");
+            assert!(error.message.contains(name) && error.hint.is_some(), "{error:?}");
+            assert_eq!(error.position, Some(7));
+        }
+        let bound = bind("blackhole", "epoch_interval", "1 s").expect("every query has it");
+        assert_eq!(bound.query.epoch_interval, Some(Duration::from_secs(1)));
+        assert!(bind("topic", "format", "avro").is_err());
     }
 
     #[test]

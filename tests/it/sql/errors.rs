@@ -107,6 +107,17 @@ const DEFINITIONS: &[Case] = &[
     ("CREATE MATERIALIZED VIEW x WITH (parallelism = 2) AS SELECT k FROM s", 501, "0A000", "parallelism", ""),
     ("CREATE MATERIALIZED VIEW x WITH (state_ttl = '1 h') AS SELECT k FROM s", 501, "0A000", "state_ttl", ""),
     ("CREATE MATERIALIZED VIEW s AS SELECT k FROM s", 409, "42P07", "\"s\"", ""),
+    ("CREATE SINK x AS SELECT * FROM s WITH (connector = 'blackhole', topic = 't')",
+     400, "22023", "\"topic\"", "connector = 'topic'"),
+    ("CREATE SINK x AS SELECT * FROM s WITH (connector = 'blackhole', partitions = 2)",
+     400, "22023", "\"partitions\"", "connector = 'topic'"),
+    ("CREATE SINK x AS SELECT * FROM s WITH (connector = 'blackhole', format = 'avro')",
+     400, "22023", "\"format\"", "connector = 'topic'"),
+    ("CREATE SINK x AS SELECT * FROM s WITH (connector = 'topic', format = 'avro')", 501, "0A000", "avro", "json"),
+    ("CREATE SINK x WITH (connector = 'topic', topic = 'a') AS SELECT * FROM s WITH (topic = 'b')",
+     400, "42601", "\"topic\" is given twice", "one of them"),
+    ("CREATE MATERIALIZED VIEW x WITH (partitions = 1) AS SELECT k FROM s WITH (partitions = 2)",
+     400, "42601", "\"partitions\" is given twice", "one of them"),
 ];
 
 #[test]

@@ -190,19 +190,27 @@ fn option_list(cursor: &mut Cursor<'_>) -> Result<Vec<SqlOption>, SqlError> {
         let name = option_name(cursor)?;
         cursor.expect_token(&Token::Eq)?;
         let value = option_value(cursor)?;
-        if options.iter().any(|o| o.name == name) {
-            return Err(SqlError::syntax(format!("option \"{name}\" is given twice")).at(position));
-        }
-        options.push(SqlOption {
+        let option = SqlOption {
             name,
             value,
             position: Some(position),
-        });
+        };
+        add_option(&mut options, option)?;
         if cursor.parser.consume_token(&Token::RParen) {
             return Ok(options);
         }
         cursor.expect_token(&Token::Comma)?;
     }
+}
+
+/// Adds an option to those of its statement: each may be given once.
+pub(super) fn add_option(options: &mut Vec<SqlOption>, option: SqlOption) -> Result<(), SqlError> {
+    if options.iter().any(|o| o.name == option.name) {
+        let error = SqlError::syntax(format!("option \"{}\" is given twice", option.name));
+        return Err(error.with_hint("leave one of them out").or_at(option.position));
+    }
+    options.push(option);
+    Ok(())
 }
 
 /// `a`, `a.b`, `"a.b"` or `'a.b'`.

@@ -5,10 +5,11 @@ use datafusion::sql::sqlparser::parser::Parser;
 use datafusion::sql::sqlparser::tokenizer::Token;
 
 use super::Cursor;
-use super::clauses::{options, stream_query};
+use super::clauses::{add_option, options, stream_query};
 use crate::error::SqlError;
 use crate::sql::statement::{
-    ColumnDefinition, CreateQuery, CreateSink, CreateSource, Drop, ObjectKind, OnError, SinkInput, Statement, Watermark,
+    ColumnDefinition, CreateQuery, CreateSink, CreateSource, Drop, ObjectKind, OnError, SinkInput, SqlOption,
+    Statement, StreamQuery, Watermark,
 };
 
 /// `CREATE ...`
@@ -191,17 +192,25 @@ fn create_query(mut cursor: Cursor<'_>) -> Result<CreateQuery, SqlError> {
     let if_not_exists = cursor.if_not_exists();
     let name = cursor.name()?;
     let columns = name_list(&mut cursor)?;
-    let mut leading = options(&mut cursor)?;
-    cursor.expect("AS")?;
-    let (query, trailing) = stream_query(cursor.rest())?;
-    leading.extend(trailing);
+    let (query, options) = query_with_options(&mut cursor)?;
     Ok(CreateQuery {
         name,
         if_not_exists,
         columns,
         query,
-        options: leading,
+        options,
     })
+}
+
+/// `[WITH (...)] AS query [WITH (...)]`: options may stand in both places, each of them in one.
+fn query_with_options(cursor: &mut Cursor<'_>) -> Result<(StreamQuery, Vec<SqlOption>), SqlError> {
+    let mut given = options(cursor)?;
+    cursor.expect("AS")?;
+    let (query, behind) = stream_query(cursor.rest())?;
+    for option in behind {
+        add_option(&mut given, option)?;
+    }
+    Ok((query, given))
 }
 
 fn create_view(cursor: Cursor<'_>) -> Result<Statement, SqlError> {
@@ -239,11 +248,8 @@ fn create_sink(mut cursor: Cursor<'_>) -> Result<Statement, SqlError> {
         cursor.expect_end()?;
         (SinkInput::From(from), options)
     } else {
-        let mut leading = options(&mut cursor)?;
-        cursor.expect("AS")?;
-        let (query, trailing) = stream_query(cursor.rest())?;
-        leading.extend(trailing);
-        (SinkInput::Query(query), leading)
+        let (query, options) = query_with_options(&mut cursor)?;
+        (SinkInput::Query(query), options)
     };
     Ok(Statement::CreateSink(Box::new(CreateSink {
         name,

@@ -131,6 +131,29 @@ fn options_behind_a_table_name_are_no_hints() {
 }
 
 #[test]
+fn options_stand_in_two_places_and_each_in_one() {
+    let Statement::CreateSink(sink) =
+        parsed("CREATE SINK s WITH (connector = 'topic') AS SELECT * FROM orders WITH (topic = 't')")
+    else {
+        panic!("a sink");
+    };
+    let names: Vec<_> = sink.options.iter().map(|o| o.name.as_str()).collect();
+    assert_eq!(names, ["connector", "topic"]);
+    for (sql, second) in [
+        ("CREATE SINK s WITH (topic = 'a') AS SELECT 1 WITH (topic = 'b')", 52),
+        ("CREATE SINK s AS SELECT 1 WITH (topic = 'a', topic = 'b')", 46),
+        (
+            "CREATE MATERIALIZED VIEW v WITH (a = 1) AS SELECT 1 WITH (\"A\" = 2)",
+            59,
+        ),
+    ] {
+        let error = parse(sql, 1 << 20).expect_err(sql);
+        assert!(error.message.contains("given twice"), "{sql}: {error}");
+        assert_eq!((error.position, error.hint.is_some()), (Some(second), true), "{sql}");
+    }
+}
+
+#[test]
 fn words_of_clauses_are_still_names() {
     for sql in [
         "SELECT emit, late FROM t",
