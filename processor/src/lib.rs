@@ -14,6 +14,7 @@ pub mod functions;
 pub mod operators;
 pub mod plan;
 pub mod ports;
+pub mod quantity;
 pub mod query;
 pub mod runtime;
 pub mod sql;

@@ -11,7 +11,6 @@ pub mod keys;
 pub mod kinds;
 pub mod layers;
 mod parts;
-pub mod quantity;
 pub mod sections;
 pub mod topic;
 mod validate;

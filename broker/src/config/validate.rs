@@ -6,11 +6,11 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use processor::quantity::{parse_duration, parse_size};
 use storage::Durability;
 
 use super::brokers::{BrokerDefaults, settable};
 use super::layers::{ConfigError, Origin, Sourced};
-use super::quantity::{parse_duration, parse_size};
 use super::sections::KAFKA_DEFAULTS;
 use super::{
     BrokerConfig, HttpConfig, KafkaConfig, LogFormat, LogSettings, MetricsConfig, NodeConfig, RecordValidation,

@@ -9,6 +9,7 @@ use super::statement::SqlOption;
 use crate::error::{SqlError, SqlState};
 use crate::formats::json::parse_timestamp;
 use crate::plan::graph::TimestampUnit;
+use crate::quantity::{parse_duration, parse_size};
 
 const IDLE_TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
 const MAX_FUTURE_DEFAULT: Duration = Duration::from_secs(3600);
@@ -234,34 +235,6 @@ pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) 
         .map(|(_, k)| k)
 }
 
-/// A duration such as `100 ms`, `10s`, `5 minutes`, `1.5 hours`.
-pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
-    let text = text.trim();
-    let split = text.find(|c: char| !c.is_ascii_digit() && c != '.')?;
-    let amount: f64 = text[..split].parse().ok()?;
-    let unit = match text[split..].trim().to_lowercase().as_str() {
-        "us" | "microsecond" | "microseconds" => 1e-6,
-        "ms" | "msec" | "millis" | "millisecond" | "milliseconds" => 1e-3,
-        "s" | "sec" | "secs" | "second" | "seconds" => 1.0,
-        "m" | "min" | "mins" | "minute" | "minutes" => 60.0,
-        "h" | "hr" | "hour" | "hours" => 3600.0,
-        "d" | "day" | "days" => 86_400.0,
-        _ => return None,
-    };
-    let seconds = amount * unit;
-    // The longest is a hundred years, so that sums of durations never overflow.
-    (seconds <= 36_525.0 * 86_400.0).then(|| Duration::from_micros(as_micros(seconds)))
-}
-
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "the value is positive and below a hundred years"
-)]
-fn as_micros(seconds: f64) -> u64 {
-    (seconds * 1e6).round() as u64
-}
-
 /// A setting of a running query, checked: parallelism above 1 does not exist yet.
 pub(super) fn parallelism(text: &str) -> Result<(), SqlError> {
     match text.parse::<u32>() {
@@ -286,23 +259,13 @@ pub(super) fn epoch_interval(text: &str) -> Result<Duration, String> {
     })
 }
 
-/// Bytes: `64MiB`, `1GB`, or a plain number.
+/// Bytes: at least a mebibyte.
 pub(super) fn memory_limit(text: &str) -> Result<u64, String> {
-    let text = text.trim();
-    let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let unit: u64 = match text[split..].trim().to_lowercase().as_str() {
-        "" | "b" => 1,
-        "kb" | "kib" => 1 << 10,
-        "mb" | "mib" => 1 << 20,
-        "gb" | "gib" => 1 << 30,
-        _ => return Err("must be a size such as 64MiB".to_owned()),
-    };
-    text[..split]
-        .parse::<u64>()
-        .ok()
-        .and_then(|amount| amount.checked_mul(unit))
-        .filter(|bytes| (1 << 20) <= *bytes)
-        .ok_or_else(|| "must be a size of at least 1MiB".to_owned())
+    let bytes = parse_size(text).map_err(|_| "must be a size such as 64MiB or 64MB".to_owned())?;
+    match 1 << 20 <= bytes {
+        true => Ok(bytes),
+        false => Err("must be a size of at least 1MiB".to_owned()),
+    }
 }
 
 pub(super) fn isolation(text: &str) -> Result<bool, String> {
@@ -386,7 +349,7 @@ impl<'a> Options<'a> {
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
-    parse_duration(text).ok_or_else(|| "must be a duration such as '10 s'".to_owned())
+    parse_duration(text).map_err(|_| "must be a duration such as '10 s'".to_owned())
 }
 
 fn timestamp_unit(text: &str) -> Result<TimestampUnit, String> {
@@ -470,16 +433,6 @@ mod tests {
     }
 
     #[test]
-    fn durations() {
-        assert_eq!(parse_duration("100 ms"), Some(Duration::from_millis(100)));
-        assert_eq!(parse_duration("1.5h"), Some(Duration::from_secs(5400)));
-        assert_eq!(parse_duration("10 s"), Some(Duration::from_secs(10)));
-        for wrong in ["", "10", "ms", "-1 s", "1 fortnight", "999999 days"] {
-            assert_eq!(parse_duration(wrong), None, "{wrong}");
-        }
-    }
-
-    #[test]
     fn unknown_options_name_the_nearest() {
         let error = SourceOptions::bind("s", &[option("topik", "x")]).expect_err("unknown");
         assert_eq!(error.code, SqlState::INVALID_PARAMETER_VALUE);
@@ -519,8 +472,10 @@ mod tests {
     }
 
     #[test]
-    fn sizes() {
+    fn sizes_are_those_of_the_configuration() {
         assert_eq!(memory_limit("64MiB"), Ok(64 << 20));
+        assert_eq!(memory_limit("1GB"), Ok(1_000_000_000));
+        assert!(memory_limit("1MB").is_err(), "below a mebibyte");
         assert!(memory_limit("12").is_err());
         assert!(memory_limit("64 parsec").is_err());
     }

@@ -64,6 +64,14 @@ fn unknown_keys_name_the_nearest() {
 }
 
 #[test]
+fn units_of_sizes_are_those_of_sql() {
+    for (text, bytes) in [("1GiB", 1 << 30), ("1GB", 1_000_000_000)] {
+        let loaded = load(&flags(&[&format!("sql.memory_limit={text}")])).expect(text);
+        assert_eq!(loaded.config.sql.memory_limit, bytes, "{text}");
+    }
+}
+
+#[test]
 fn values_are_checked() {
     assert!(error(&["kafka.max_frame_bytes=big"]).contains("kafka.max_frame_bytes"));
     assert!(error(&["kafka.listen=9092"]).contains("HOST:PORT"));

@@ -6,7 +6,7 @@ use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 
 use super::{Cursor, Source, upper};
 use crate::error::SqlError;
-use crate::sql::bind::parse_duration;
+use crate::quantity::parse_duration;
 use crate::sql::statement::{EmitClause, SqlOption, Statement, StreamQuery};
 
 /// A query that is kept, and its options.
@@ -176,6 +176,7 @@ fn every(cursor: &mut Cursor<'_>) -> Result<Option<Duration>, SqlError> {
         text = format!("{text} {unit}");
     }
     parse_duration(&text)
+        .ok()
         .filter(|every| !every.is_zero())
         .map(Some)
         .ok_or_else(|| SqlError::invalid_value(format!("\"{text}\" is not an interval such as '100 ms'")).at(position))
