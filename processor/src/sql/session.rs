@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use datafusion::common::ScalarValue;
 
-use super::bind::{QueryOptions, epoch_interval, isolation, memory_limit, parallelism, state_ttl, unknown_setting};
-use crate::error::SqlError;
+use super::nearest::hint;
+use super::options::{QueryOptions, epoch_interval, isolation, memory_limit, parallelism, state_ttl};
+use crate::error::{SqlError, SqlState};
 
 /// Settings that `SET` knows.
 pub(crate) const SETTINGS: &[&str] = &[
@@ -95,6 +96,11 @@ impl SettingValues {
         }
         Ok(())
     }
+}
+
+/// The error for a setting that does not exist.
+fn unknown_setting(name: &str, known: &[&str]) -> SqlError {
+    SqlError::new(SqlState::UNDEFINED_OBJECT, format!("there is no setting \"{name}\"")).with_hint(hint(name, known))
 }
 
 /// The value of `$1`, `$2`, ...: as JSON and the PostgreSQL protocol give them. Text takes the type that its place in
