@@ -10,7 +10,7 @@ pub struct EngineConfig {
     /// Length of an epoch: how often a running query commits (`sql.epoch_interval`, 100 ms).
     pub epoch_interval: Duration,
     /// Bytes of state that one running query may hold in memory (`sql.memory_limit`).
-    pub memory_limit: u64,
+    pub query_memory_bytes_max: u64,
     /// Folder of the queries' state, one sub-folder per query and generation (`sql.state_dir`).
     pub state_dir: PathBuf,
     /// Longest statement that is parsed, in bytes.
@@ -24,7 +24,7 @@ pub struct EngineConfig {
     /// Longest pause before a failed query starts again.
     pub restart_backoff_max: Duration,
     /// Bytes that one bounded `SELECT` may hold in memory.
-    pub query_memory_limit: usize,
+    pub select_memory_bytes_max: usize,
     /// Running queries (materialized views and sinks) that may exist at once.
     pub max_queries: usize,
     /// Bounded `SELECT`s that may run at once: from their start until their last row is read or they are dropped.

@@ -161,7 +161,7 @@ impl Engine {
         };
         let mut config = self.config.clone();
         config.epoch_interval = query.options.epoch_interval.unwrap_or(config.epoch_interval);
-        config.memory_limit = query.options.memory_limit.unwrap_or(config.memory_limit);
+        config.query_memory_bytes_max = query.options.memory_limit.unwrap_or(config.query_memory_bytes_max);
         let names = QueryNames::new(name, &query.stored);
         let spec = QuerySpec {
             name: name.to_owned(),

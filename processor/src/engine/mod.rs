@@ -214,7 +214,7 @@ impl Engine {
             limits: ScanLimits {
                 read_bytes: self.config.read_bytes_per_round,
                 decompressed_bytes: self.config.decompressed_batch_bytes_max,
-                memory_bytes: self.config.query_memory_limit,
+                memory_bytes: self.config.select_memory_bytes_max,
                 steps: self.scan_steps.clone(),
             },
             counts: ScanCounts::new(&self.selects),

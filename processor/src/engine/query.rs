@@ -73,7 +73,7 @@ impl Engine {
 
     /// The session may have less memory than the configuration gives, not more.
     pub(super) fn select_memory(&self, settings: &QueryOptions) -> usize {
-        let most = self.config.query_memory_limit;
+        let most = self.config.select_memory_bytes_max;
         let wanted = settings.memory_limit.map(usize::try_from);
         wanted.and_then(Result::ok).map_or(most, |wanted| wanted.min(most))
     }

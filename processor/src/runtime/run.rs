@@ -76,7 +76,7 @@ impl<'a> Run<'a> {
     pub(super) fn new(around: Surroundings<'a>, started: Started) -> Self {
         let monotonic = around.ports.clock.monotonic();
         Self {
-            memory: MemoryPlan::new(around.config.memory_limit),
+            memory: MemoryPlan::new(around.config.query_memory_bytes_max),
             around,
             source: started.source,
             pipeline: started.pipeline,

@@ -106,7 +106,7 @@ pub(super) fn start(
         writer.show(&spec.group, progress(record, &plan.source.topic));
     }
 
-    let memory = MemoryPlan::new(config.memory_limit);
+    let memory = MemoryPlan::new(config.query_memory_bytes_max);
     let topic = ports.topics.open(&plan.source.topic)?;
     let limits = ReadLimits {
         bytes_per_round: config.read_bytes_per_round,

@@ -77,14 +77,14 @@ impl World {
     pub(crate) fn config(&self) -> EngineConfig {
         EngineConfig {
             epoch_interval: Duration::from_millis(10),
-            memory_limit: 64 << 20,
+            query_memory_bytes_max: 64 << 20,
             state_dir: self.folder.path().join("state"),
             statement_bytes_max: 1 << 20,
             decompressed_batch_bytes_max: 16 << 20,
             read_bytes_per_round: 1 << 20,
             restart_backoff_min: Duration::from_millis(10),
             restart_backoff_max: Duration::from_millis(100),
-            query_memory_limit: 256 << 20,
+            select_memory_bytes_max: 256 << 20,
             max_queries: 8,
             max_selects: 32,
         }

@@ -62,7 +62,7 @@ impl Engine {
         match name {
             "parallelism" => Some("1".to_owned()),
             "epoch_interval" => Some(format!("{} ms", self.config.epoch_interval.as_millis())),
-            "memory_limit" => Some(format!("{} B", self.config.memory_limit)),
+            "memory_limit" => Some(format!("{} B", self.config.query_memory_bytes_max)),
             "isolation" => Some("read_committed".to_owned()),
             _ => None,
         }

@@ -24,8 +24,8 @@ const LARGE: usize = 100_000;
 async fn setup(memory: usize) -> Setup {
     let setup = Setup::new().await;
     let mut config = setup.world.config();
-    config.query_memory_limit = memory;
-    config.memory_limit = 512 << 20;
+    config.select_memory_bytes_max = memory;
+    config.query_memory_bytes_max = 512 << 20;
     let engine = Engine::start(config, setup.world.ports()).await.expect("starts");
     Setup { engine, ..setup }
 }

@@ -377,7 +377,7 @@ async fn memory_is_bounded_and_cancelling_ends_a_query() {
         setup.world.produce("big", 0, 0, &vec![value.as_str(); 100]);
     }
     let mut config = setup.world.config();
-    config.query_memory_limit = 1 << 20;
+    config.select_memory_bytes_max = 1 << 20;
     let small = super::Engine::start(config, setup.world.ports()).await.expect("starts");
     let small = Setup { engine: small, ..setup };
     assert_eq!(

@@ -87,7 +87,7 @@ async fn a_session_may_have_less_memory_than_the_configuration_gives_and_not_mor
     setup.run("SET memory_limit = '1MiB'").await;
     assert_eq!(setup.fail(sort).await.code.0, "53200");
     let mut config = setup.world.config();
-    config.query_memory_limit = 1 << 20;
+    config.select_memory_bytes_max = 1 << 20;
     let engine = super::Engine::start(config, setup.world.ports()).await.expect("starts");
     let setup = Setup { engine, ..setup };
     setup.run("SET memory_limit = '1GiB'").await;

@@ -249,7 +249,7 @@ async fn a_query_beyond_its_memory_fails_and_says_so() {
     let bench = Bench::new(2);
     bench.produce_events(2);
     let config = EngineConfig {
-        memory_limit: 400,
+        query_memory_bytes_max: 400,
         ..bench.config()
     };
     let handle = Supervisor::start(spec(&bounded(CLOSE)), bench.ports(), &config);
