@@ -103,17 +103,17 @@ pub trait EpochLog: Send + Sync {
     /// Fences the run before (producer epoch bump on the same transactional id), finishes or aborts what it left,
     /// and returns once the last decision's markers are durable everywhere.
     async fn open(&self, transactional_id: &str) -> Result<Box<dyn EpochWriter>, PortError>;
-    /// Deletes the group that mirrors the offsets of a query which writes no more. One that does not exist is no error.
-    async fn forget(&self, transactional_id: &str, group: &str) -> Result<(), PortError>;
-    /// Ends what the last run left undone and forgets the transactional id, which need not be known.
-    async fn retire(&self, transactional_id: &str) -> Result<(), PortError>;
+    /// Deletes the group that mirrors the progress of a query which writes no more. One that does not exist is no error.
+    async fn delete_progress_group(&self, transactional_id: &str, group: &str) -> Result<(), PortError>;
+    /// Ends what the last run left undone and removes the transactional id, which need not be known.
+    async fn remove_transactional_id(&self, transactional_id: &str) -> Result<(), PortError>;
 }
 
 /// The writer of one run of one query. One epoch is in flight at a time.
 #[async_trait]
 pub trait EpochWriter: Send {
-    /// Has a group show where a run begins, for lag tools: the run before may have ended before it could.
-    fn show(&self, _group: &str, _sources: Vec<(TopicPartition, Offset)>) {}
+    /// Has a group tell where a run begins, for lag tools: the run before may have ended before it could.
+    fn publish_progress(&self, _group: &str, _sources: Vec<(TopicPartition, Offset)>) {}
     /// Writes one epoch as one transaction and returns when its decision is durable. After an error the writer is
     /// dead: the query restarts from its last committed epoch with a new writer.
     async fn commit(&mut self, epoch: EpochWrite) -> Result<EpochReceipt, PortError>;

@@ -29,7 +29,7 @@ pub(super) struct Mirror {
 }
 
 /// What a run sets its progress on.
-pub(super) struct Shown(Arc<watch::Sender<Progress>>);
+pub(super) struct ProgressSender(Arc<watch::Sender<Progress>>);
 
 #[derive(Clone, Default)]
 struct Progress {
@@ -52,8 +52,8 @@ impl Mirror {
     }
 
     /// For a run.
-    pub(super) fn shown(&self) -> Shown {
-        Shown(Arc::clone(&self.progress))
+    pub(super) fn sender(&self) -> ProgressSender {
+        ProgressSender(Arc::clone(&self.progress))
     }
 
     /// Ends the task at once: what is shown from now on is not written. A commit that it has sent already is before
@@ -65,7 +65,7 @@ impl Mirror {
     }
 }
 
-impl Shown {
+impl ProgressSender {
     /// Sets what to show.
     pub(super) fn set(&self, group: String, offsets: Vec<(TopicPartition, Offset)>) {
         self.0.send_replace(Progress { group, offsets });

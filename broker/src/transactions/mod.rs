@@ -31,7 +31,7 @@ use processor::ports::{EpochLog, EpochWriter, PortError};
 use protocol::ErrorCode;
 use protocol::ids::PartitionId;
 
-use self::mirror::{Mirror, Shown};
+use self::mirror::{Mirror, ProgressSender};
 use self::shard::{Shard, ShardError};
 use self::writer::Writer;
 use crate::cluster::Controller;
@@ -92,13 +92,13 @@ impl Transactions {
         self.mirrors.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The mirror of a transactional id, for a run of its query.
-    fn mirror(&self, id: &TransactionalId) -> Shown {
+    /// For a run of a query: what it mirrors its progress by.
+    fn progress(&self, id: &TransactionalId) -> ProgressSender {
         let mut mirrors = self.mirrors();
         let mirror = mirrors.entry(Arc::clone(id));
         mirror
             .or_insert_with(|| Mirror::start(&self.env, Arc::clone(&self.groups)))
-            .shown()
+            .sender()
     }
 
     /// The shard that owns a transactional id; the topic is created when it is first needed.
@@ -154,7 +154,7 @@ impl EpochLog for TransactionsPort {
         Ok(Box::new(writer))
     }
 
-    async fn forget(&self, transactional_id: &str, group: &str) -> Result<(), PortError> {
+    async fn delete_progress_group(&self, transactional_id: &str, group: &str) -> Result<(), PortError> {
         let mirror = self.0.mirrors().remove(transactional_id);
         if let Some(mirror) = mirror {
             // Its next commit would bring the group back.
@@ -169,7 +169,7 @@ impl EpochLog for TransactionsPort {
         }
     }
 
-    async fn retire(&self, transactional_id: &str) -> Result<(), PortError> {
+    async fn remove_transactional_id(&self, transactional_id: &str) -> Result<(), PortError> {
         let id = TransactionalId::from(transactional_id);
         // A new incarnation ends what the last one left open, and nobody can write under the old one any more.
         self.0.open_writer(Arc::clone(&id)).await?;

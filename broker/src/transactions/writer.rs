@@ -18,7 +18,7 @@ use protocol::ids::{Offset, Sequence, TopicPartition};
 use protocol::records::BatchStamp;
 use storage::{AppendOrigin, FlushTicket, Log};
 
-use super::mirror::Shown;
+use super::mirror::ProgressSender;
 use super::recovery::on_disk;
 use super::shard::Shard;
 use super::{TransactionError, Transactions};
@@ -31,7 +31,7 @@ pub(super) struct Writer {
     producer: Producer,
     /// Next sequence number per partition: a new incarnation starts at 0 everywhere.
     sequences: BTreeMap<TopicPartition, Sequence>,
-    mirror: Shown,
+    progress: ProgressSender,
     /// Markers of the epoch before that may not be durable yet.
     markers: Vec<FlushTicket>,
     /// Set while an epoch is being written: one that is left half done can only be ended by a new incarnation.
@@ -45,14 +45,14 @@ impl Writer {
         id: TransactionalId,
         producer: Producer,
     ) -> Self {
-        let mirror = transactions.mirror(&id);
+        let progress = transactions.progress(&id);
         Self {
             transactions,
             shard,
             id,
             producer,
             sequences: BTreeMap::new(),
-            mirror,
+            progress,
             markers: Vec::new(),
             broken: false,
         }
@@ -87,7 +87,7 @@ impl Writer {
         decided.wait().await?;
         self.write_markers(&markers, &logs)?;
         if let Some(group) = epoch.group {
-            self.mirror.set(group, epoch.sources);
+            self.progress.set(group, epoch.sources);
         }
         Ok(EpochReceipt {
             ends: ends.into_iter().collect(),
@@ -171,8 +171,8 @@ impl Writer {
 
 #[async_trait]
 impl EpochWriter for Writer {
-    fn show(&self, group: &str, sources: Vec<(TopicPartition, Offset)>) {
-        self.mirror.set(group.to_owned(), sources);
+    fn publish_progress(&self, group: &str, sources: Vec<(TopicPartition, Offset)>) {
+        self.progress.set(group.to_owned(), sources);
     }
 
     async fn commit(&mut self, epoch: EpochWrite) -> Result<EpochReceipt, PortError> {

@@ -68,10 +68,13 @@ impl Engine {
 
     async fn retire(&self, names: &QueryNames, own_group: bool) -> Result<(), PortError> {
         if own_group {
-            self.ports.epochs.forget(&names.transactional_id, &names.group).await?;
+            self.ports
+                .epochs
+                .delete_progress_group(&names.transactional_id, &names.group)
+                .await?;
         }
         crash::pass(crash::AFTER_GROUP_DELETED);
-        self.ports.epochs.retire(&names.transactional_id).await
+        self.ports.epochs.remove_transactional_id(&names.transactional_id).await
     }
 
     async fn forget_changelog(&self, names: &QueryNames, retired: Result<(), PortError>) {

@@ -103,7 +103,7 @@ pub(super) fn start(
         return Ok(Start::Finished(record.clone()));
     }
     if let Some(record) = last {
-        writer.show(&spec.group, progress(record, &plan.source.topic));
+        writer.publish_progress(&spec.group, progress(record, &plan.source.topic));
     }
 
     let memory = MemoryPlan::new(config.query_memory_bytes_max);

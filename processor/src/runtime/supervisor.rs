@@ -243,7 +243,7 @@ impl Supervised {
         } = self.spec.as_ref();
         let (epochs, id, group) = (Arc::clone(&self.ports.epochs), transactional_id.clone(), group.clone());
         let mut backoff = self.config.restart_backoff_min;
-        while let Err(error) = self.runtime.block_on(epochs.forget(&id, &group)) {
+        while let Err(error) = self.runtime.block_on(epochs.delete_progress_group(&id, &group)) {
             tracing::warn!(query = %self.spec.name, %error, "the group of a finished query is still there");
             self.pause(backoff);
             if *self.stop.borrow() {

@@ -305,7 +305,7 @@ pub(crate) struct PlainEpochs {
 }
 
 impl PlainEpochs {
-    /// Groups that were forgotten and transactional ids that were retired since the last call, in this order.
+    /// Groups that were deleted and transactional ids that were removed since the last call, in this order.
     pub(crate) fn take_gone(&self) -> Vec<String> {
         std::mem::take(&mut *self.gone.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -327,11 +327,11 @@ impl EpochLog for PlainEpochs {
         }))
     }
 
-    async fn forget(&self, _transactional_id: &str, group: &str) -> Result<(), PortError> {
+    async fn delete_progress_group(&self, _transactional_id: &str, group: &str) -> Result<(), PortError> {
         self.note(group)
     }
 
-    async fn retire(&self, transactional_id: &str) -> Result<(), PortError> {
+    async fn remove_transactional_id(&self, transactional_id: &str) -> Result<(), PortError> {
         self.note(transactional_id)
     }
 }

@@ -123,11 +123,11 @@ impl EpochLog for LedgerPort {
         }))
     }
 
-    async fn forget(&self, _: &str, _: &str) -> Result<(), PortError> {
+    async fn delete_progress_group(&self, _: &str, _: &str) -> Result<(), PortError> {
         Ok(())
     }
 
-    async fn retire(&self, _: &str) -> Result<(), PortError> {
+    async fn remove_transactional_id(&self, _: &str) -> Result<(), PortError> {
         Ok(())
     }
 }
