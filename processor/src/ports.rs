@@ -9,12 +9,15 @@ use bytes::Bytes;
 use protocol::ids::{Offset, PartitionId, TimestampMs, TopicId, TopicPartition};
 use protocol::records::BatchBuilder;
 use storage::Log;
+use uuid::Uuid;
 
 /// Everything the engine is given at start.
 #[derive(Clone)]
 pub struct Ports {
     /// Wall and monotonic time.
     pub clock: Arc<dyn Clock>,
+    /// Identities of new queries.
+    pub ids: Arc<dyn Ids>,
     /// Topics of this broker.
     pub topics: Arc<dyn Topics>,
     /// Transactions over topics: one per epoch of a query.
@@ -24,11 +27,20 @@ pub struct Ports {
 }
 
 /// Time as the processor may see it. Operators never see a clock; the runtime does.
+#[async_trait]
 pub trait Clock: Send + Sync {
     /// Milliseconds since the Unix epoch.
     fn now_ms(&self) -> TimestampMs;
     /// Time since an arbitrary fixed point; never goes back.
     fn monotonic(&self) -> Duration;
+    /// Returns when this time has passed, perhaps early by the granularity of a timer.
+    async fn sleep(&self, time: Duration);
+}
+
+/// Where randomness comes in.
+pub trait Ids: Send + Sync {
+    /// An id unlike any other that there was or will be, over restarts too.
+    fn new_id(&self) -> Uuid;
 }
 
 /// A topic with the logs of its partitions, in partition order.

@@ -79,6 +79,10 @@ fn nothing_names_a_machine_or_a_registry() {
     assert!(found.is_empty(), "{}", found.join("\n"));
 }
 
+fn is_test(path: &str) -> bool {
+    ["/tests", "/testing/"].iter().any(|part| path.contains(part))
+}
+
 /// One file may hold unsafe code: the one that maps sealed segments.
 #[test]
 fn unsafe_code_stands_in_one_file() {
@@ -96,7 +100,6 @@ fn unsafe_code_stands_in_one_file() {
 /// Reading SQL decompresses a batch once, as its counters say; a batch that is opened past them would not be seen.
 #[test]
 fn batches_are_opened_where_they_are_counted() {
-    let is_test = |path: &str| ["/tests", "/testing/"].iter().any(|part| path.contains(part));
     let mut found = Vec::new();
     for file in rust_files() {
         if !file.path.starts_with("processor/src/") || is_test(&file.path) {
@@ -124,6 +127,28 @@ fn batches_are_opened_where_they_are_counted() {
         "processor/src/state/recovery.rs .records(",
     ];
     assert_eq!(found, expected);
+}
+
+/// Below the broker time and randomness are parameters: nobody waits for a timer or throws dice there by itself.
+#[test]
+fn below_the_broker_nobody_has_a_clock_or_dice() {
+    let below = [
+        "protocol/src/",
+        "storage/src/",
+        "processor/src/",
+        "broker/coordinator/src/",
+    ];
+    let mut found = Vec::new();
+    for file in rust_files() {
+        if !below.iter().any(|folder| file.path.starts_with(folder)) || is_test(&file.path) {
+            continue;
+        }
+        let code = file.text.split("#[cfg(test)]").next().unwrap_or_default();
+        for word in ["tokio::time", "thread::sleep", "::now()", "Uuid::new_v4", "rand::"] {
+            found.extend(code.matches(word).map(|word| format!("{}: {word}", file.path)));
+        }
+    }
+    assert!(found.is_empty(), "{}", found.join("\n"));
 }
 
 /// Time, randomness and tasks come from one place per floor; clippy.toml bans the calls, this keeps the ban in place.

@@ -45,14 +45,14 @@ impl BrokerConfig {
     pub fn engine_config(&self) -> EngineConfig {
         EngineConfig {
             epoch_interval: self.sql.epoch_interval,
-            memory_limit: self.sql.memory_limit as u64,
+            query_memory_bytes_max: self.sql.memory_limit as u64,
             state_dir: self.sql.state_dir.clone(),
             statement_bytes_max: self.sql.max_statement_bytes,
             decompressed_batch_bytes_max: self.kafka.max_decompressed_bytes,
             read_bytes_per_round: READ_BYTES_PER_ROUND,
             restart_backoff_min: RESTART_BACKOFF.0,
             restart_backoff_max: RESTART_BACKOFF.1,
-            query_memory_limit: self.sql.select_memory_limit,
+            select_memory_bytes_max: self.sql.select_memory_limit,
             max_queries: self.sql.max_queries,
             max_selects: self.sql.max_selects,
         }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use processor::ports::Clock;
 use protocol::ids::TimestampMs;
 
@@ -19,6 +20,7 @@ impl BrokerClock {
     }
 }
 
+#[async_trait]
 impl Clock for BrokerClock {
     fn now_ms(&self) -> TimestampMs {
         self.env.now_ms()
@@ -26,5 +28,9 @@ impl Clock for BrokerClock {
 
     fn monotonic(&self) -> Duration {
         self.env.monotonic()
+    }
+
+    async fn sleep(&self, time: Duration) {
+        tokio::time::sleep(time).await;
     }
 }

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use uuid::Uuid;
-
 use super::topics::topic_name;
 use super::{Engine, SessionSettings, SqlError, bounds, plan_error};
 use crate::catalog::{Body, Catalog, RunningQuery, StoredQuery};
@@ -65,15 +63,15 @@ impl Engine {
         };
         let scope = self.scope_under(catalog, &options);
         let planned = plan_stream(&self.planner, &scope, &request).map_err(|e| plan_error(&e, sql))?;
-        Ok(draft(
-            &view.name,
-            ObjectKind::MaterializedView,
-            &view.query,
-            &view.columns,
+        Ok(Draft {
+            name: view.name.clone(),
+            kind: ObjectKind::MaterializedView,
+            query: view.query.clone(),
+            columns: view.columns.clone(),
             options,
-            &settings,
+            stored: self.new_stored(&settings, &planned),
             planned,
-        ))
+        })
     }
 
     pub(super) fn draft_sink(
@@ -102,15 +100,30 @@ impl Engine {
         };
         let scope = self.scope_under(catalog, &options.query);
         let planned = plan_stream(&self.planner, &scope, &request).map_err(|e| plan_error(&e, sql))?;
-        Ok(draft(
-            &sink.name,
-            ObjectKind::Sink,
-            &query,
-            &[],
-            options.query,
-            &settings,
+        Ok(Draft {
+            name: sink.name.clone(),
+            kind: ObjectKind::Sink,
+            query,
+            columns: Vec::new(),
+            options: options.query,
+            stored: self.new_stored(&settings, &planned),
             planned,
-        ))
+        })
+    }
+
+    /// What is stored of a new definition, before its bounds and its topics are known.
+    fn new_stored(&self, settings: &SettingValues, planned: &Planned) -> StoredQuery {
+        StoredQuery {
+            id: self.ports.ids.new_id().to_string(),
+            generation: 1,
+            bounds: Default::default(),
+            settings: SETTINGS
+                .iter()
+                .filter_map(|setting| Some(((*setting).to_owned(), settings.text(setting)?.to_owned())))
+                .collect(),
+            columns: result_columns(planned),
+            owns: Vec::new(),
+        }
     }
 
     /// Resolves where the query begins and ends.
@@ -151,41 +164,6 @@ fn sink_query(catalog: &Catalog, input: &SinkInput) -> Result<StreamQuery, SqlEr
     match crate::sql::parse(&select, select.len())? {
         crate::sql::statement::Statement::Query(query) => Ok(StreamQuery { query, emit, late_to }),
         _ => Err(SqlError::internal("a SELECT that is none")),
-    }
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a new definition needs an id unlike any other, whatever the seed"
-)]
-fn draft(
-    name: &str,
-    kind: ObjectKind,
-    query: &StreamQuery,
-    columns: &[String],
-    options: QueryOptions,
-    settings: &SettingValues,
-    planned: Planned,
-) -> Draft {
-    let stored = StoredQuery {
-        id: Uuid::new_v4().to_string(),
-        generation: 1,
-        bounds: Default::default(),
-        settings: SETTINGS
-            .iter()
-            .filter_map(|setting| Some(((*setting).to_owned(), settings.text(setting)?.to_owned())))
-            .collect(),
-        columns: result_columns(&planned),
-        owns: Vec::new(),
-    };
-    Draft {
-        name: name.to_owned(),
-        kind,
-        query: query.clone(),
-        columns: columns.to_vec(),
-        options,
-        planned,
-        stored,
     }
 }
 

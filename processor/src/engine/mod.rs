@@ -240,7 +240,7 @@ impl ViewRows for Engine {
     fn reader(&self, view: &str) -> Result<ViewReader, SqlError> {
         let handle = self.running().get(view).cloned();
         match handle {
-            Some(handle) => Ok(ViewReader::new(view, handle)),
+            Some(handle) => Ok(ViewReader::new(view, handle, Arc::clone(&self.ports.clock))),
             None => {
                 let message = format!("materialized view \"{view}\" does not run");
                 Err(SqlError::new(SqlState::NOT_IN_STATE, message).with_hint("SHOW QUERIES tells why"))

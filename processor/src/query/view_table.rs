@@ -24,6 +24,7 @@ use tokio::sync::mpsc::{Receiver, Sender};
 use super::scan::ScanLimits;
 use crate::error::{SqlError, SqlState};
 use crate::plan::external;
+use crate::ports::Clock;
 use crate::runtime::{QueryHandle, ViewError, ViewRows};
 
 /// Pause between two looks at a view whose state is being recovered.
@@ -40,14 +41,16 @@ type Batch = PlanResult<RecordBatch>;
 pub(crate) struct ViewReader {
     name: String,
     handle: Arc<QueryHandle>,
+    clock: Arc<dyn Clock>,
 }
 
 impl ViewReader {
     /// Reads the view that `handle` runs.
-    pub(crate) fn new(name: &str, handle: Arc<QueryHandle>) -> Self {
+    pub(crate) fn new(name: &str, handle: Arc<QueryHandle>, clock: Arc<dyn Clock>) -> Self {
         Self {
             name: name.to_owned(),
             handle,
+            clock,
         }
     }
 
@@ -55,7 +58,7 @@ impl ViewReader {
     async fn open(&self) -> Result<ViewRows, SqlError> {
         for _ in 0..RECOVERY_LOOKS {
             match self.handle.view_rows() {
-                Err(ViewError::Recovering) => tokio::time::sleep(RECOVERY_PAUSE).await,
+                Err(ViewError::Recovering) => self.clock.sleep(RECOVERY_PAUSE).await,
                 Err(error) => return Err(self.unreadable(&error)),
                 Ok(rows) => return Ok(rows),
             }

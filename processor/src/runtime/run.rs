@@ -336,8 +336,9 @@ impl<'a> Run<'a> {
         // Timers may fire early by their granularity; a pause of nothing at all would spin.
         let pause = pause.max(Duration::from_millis(1));
         self.around.stats.set_source_lag(self.source.lag());
-        let runtime = self.around.runtime;
-        runtime.block_on(wake(pause, &mut self.around.stop, &mut self.epochs, &mut self.source));
+        let (runtime, ports) = (self.around.runtime, self.around.ports);
+        let (stop, epochs, source) = (&mut self.around.stop, &mut self.epochs, &mut self.source);
+        runtime.block_on(wake(ports.clock.as_ref(), pause, stop, epochs, source));
         match TOPIC_CHECK <= until_now(self.around.ports, self.last_topic_check) {
             true => self.check_topic(),
             false => Ok(()),

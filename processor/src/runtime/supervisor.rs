@@ -307,11 +307,11 @@ impl Supervised {
     }
 
     fn pause(&mut self, backoff: Duration) {
-        let stop = &mut self.stop;
+        let (stop, clock) = (&mut self.stop, self.ports.clock.as_ref());
         self.runtime.block_on(async {
             tokio::select! {
                 _ = stop.wait_for(|stop| *stop) => {}
-                () = tokio::time::sleep(backoff) => {}
+                () = clock.sleep(backoff) => {}
             }
         });
     }

@@ -7,9 +7,16 @@ use tokio::sync::watch;
 
 use super::epochs::Epochs;
 use super::source::Source;
+use crate::ports::Clock;
 
 /// Completes when a log has news, the epoch in flight has ended, the query is to stop, or the time has passed.
-pub(super) async fn wake(pause: Duration, stop: &mut watch::Receiver<bool>, epochs: &mut Epochs, source: &mut Source) {
+pub(super) async fn wake(
+    clock: &dyn Clock,
+    pause: Duration,
+    stop: &mut watch::Receiver<bool>,
+    epochs: &mut Epochs,
+    source: &mut Source,
+) {
     // The source holds its logs, so their marks are never closed.
     let news: Vec<_> = source.watches().map(|marks| marks.changed().boxed()).collect();
     let news = async {
@@ -22,6 +29,6 @@ pub(super) async fn wake(pause: Duration, stop: &mut watch::Receiver<bool>, epoc
         _ = news => {}
         _ = stop.changed() => {}
         () = epochs.ended() => {}
-        () = tokio::time::sleep(pause) => {}
+        () = clock.sleep(pause) => {}
     }
 }

@@ -5,7 +5,7 @@ pub(crate) mod wait;
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -18,8 +18,8 @@ use uuid::Uuid;
 
 use crate::config::EngineConfig;
 use crate::ports::{
-    CatalogStore, Clock, EpochLog, EpochReceipt, EpochWrite, EpochWriter, OwnedTopic, PortError, Ports, StoredObject,
-    TopicHandle, TopicSpec, Topics,
+    CatalogStore, Clock, EpochLog, EpochReceipt, EpochWrite, EpochWriter, Ids, OwnedTopic, PortError, Ports,
+    StoredObject, TopicHandle, TopicSpec, Topics,
 };
 
 /// Noon of 2026-01-01, in milliseconds.
@@ -41,6 +41,7 @@ pub(crate) struct World {
     pub(crate) epochs: Arc<PlainEpochs>,
     pub(crate) catalog: Arc<MemoryCatalog>,
     pub(crate) clock: Arc<TestClock>,
+    ids: Arc<CountedIds>,
 }
 
 impl World {
@@ -60,6 +61,7 @@ impl World {
             folder,
             catalog: Arc::default(),
             clock,
+            ids: Arc::default(),
         }
     }
 
@@ -67,6 +69,7 @@ impl World {
     pub(crate) fn ports(&self) -> Ports {
         Ports {
             clock: self.clock.clone(),
+            ids: self.ids.clone(),
             topics: self.topics.clone(),
             epochs: self.epochs.clone(),
             catalog: self.catalog.clone(),
@@ -167,6 +170,7 @@ impl TestClock {
     }
 }
 
+#[async_trait]
 impl Clock for TestClock {
     fn now_ms(&self) -> TimestampMs {
         self.0.load(Ordering::SeqCst)
@@ -174,6 +178,25 @@ impl Clock for TestClock {
 
     fn monotonic(&self) -> Duration {
         Duration::from_millis(u64::try_from(self.now_ms() - NOON).unwrap_or_default())
+    }
+
+    async fn sleep(&self, time: Duration) {
+        pass(time).await;
+    }
+}
+
+/// Sleeps in earnest: a clock that stands still, or leaps, says nothing about how long other threads take.
+pub(crate) async fn pass(time: Duration) {
+    tokio::time::sleep(time).await;
+}
+
+/// Ids in the order in which they are asked for.
+#[derive(Default)]
+struct CountedIds(AtomicU64);
+
+impl Ids for CountedIds {
+    fn new_id(&self) -> Uuid {
+        Uuid::from_u64_pair(0, self.0.fetch_add(1, Ordering::Relaxed) + 1)
     }
 }
 

@@ -23,7 +23,7 @@ use crate::plan::graph::{
 };
 use crate::ports::{Clock, Ports, Topics};
 use crate::state::Rocks;
-use crate::testing::{NOON, World};
+use crate::testing::{NOON, World, pass};
 
 pub(super) const SOURCE: &str = "events";
 pub(super) const RESULT: &str = "result";
@@ -32,6 +32,7 @@ pub(super) const MINUTE: i64 = 60_000_000;
 /// A clock that moves a little whenever somebody looks, so that epochs end without anybody waiting.
 pub(super) struct SteppingClock(pub(super) AtomicI64);
 
+#[async_trait::async_trait]
 impl Clock for SteppingClock {
     fn now_ms(&self) -> TimestampMs {
         NOON + self.0.load(Ordering::SeqCst)
@@ -39,6 +40,10 @@ impl Clock for SteppingClock {
 
     fn monotonic(&self) -> Duration {
         Duration::from_millis(self.0.fetch_add(1, Ordering::SeqCst).unsigned_abs())
+    }
+
+    async fn sleep(&self, time: Duration) {
+        pass(time).await;
     }
 }
 

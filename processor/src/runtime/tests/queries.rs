@@ -17,7 +17,7 @@ use super::ledger::{Failure, Stage};
 use crate::config::EngineConfig;
 use crate::plan::graph::{Emit, ErrorPolicy, Stage as PlanStage};
 use crate::ports::{Clock, EpochLog, EpochWriter, OwnedTopic, PortError, Ports, TopicHandle, TopicSpec, Topics};
-use crate::testing::{NOON, TestTopics, wait};
+use crate::testing::{NOON, TestTopics, pass, wait};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bounded_query_finishes_with_the_right_answer() {
@@ -216,6 +216,7 @@ async fn a_stream_that_pauses_still_closes_its_windows_and_can_be_stopped() {
 
 struct FastClock(AtomicI64);
 
+#[async_trait::async_trait]
 impl Clock for FastClock {
     fn now_ms(&self) -> TimestampMs {
         NOON + self.0.load(Ordering::SeqCst)
@@ -223,6 +224,10 @@ impl Clock for FastClock {
 
     fn monotonic(&self) -> Duration {
         Duration::from_millis(self.0.fetch_add(100_000, Ordering::SeqCst).unsigned_abs())
+    }
+
+    async fn sleep(&self, time: Duration) {
+        pass(time).await;
     }
 }
 
@@ -313,6 +318,7 @@ async fn a_row_on_which_an_expression_fails_is_a_bad_record_and_the_others_count
 /// Panics once, at the n-th look at the time.
 struct PanickingClock(SteppingClock, u128);
 
+#[async_trait::async_trait]
 impl Clock for PanickingClock {
     fn now_ms(&self) -> TimestampMs {
         self.0.now_ms()
@@ -322,6 +328,10 @@ impl Clock for PanickingClock {
         let now = self.0.monotonic();
         assert_ne!(now.as_millis(), self.1, "a planned panic");
         now
+    }
+
+    async fn sleep(&self, time: Duration) {
+        pass(time).await;
     }
 }
 
