@@ -14,8 +14,6 @@ impl SqlState {
     pub const FEATURE_NOT_SUPPORTED: Self = Self("0A000");
     /// numeric_value_out_of_range
     pub const NUMERIC_OUT_OF_RANGE: Self = Self("22003");
-    /// datetime_field_overflow
-    pub const DATETIME_OVERFLOW: Self = Self("22008");
     /// division_by_zero
     pub const DIVISION_BY_ZERO: Self = Self("22012");
     /// invalid_parameter_value

@@ -122,7 +122,6 @@ fn batches_are_opened_where_they_are_counted() {
         "processor/src/engine/bounds.rs offset_for_timestamp(",
         "processor/src/query/scan/reader.rs Records::open(",
         "processor/src/runtime/source/mod.rs Records::open(",
-        "processor/src/runtime/source/offsets.rs offset_for_timestamp(",
         // The changelog of a query's state, once at its start.
         "processor/src/state/recovery.rs .records(",
     ];

@@ -187,7 +187,6 @@ fn source(lines: &mut Lines, source: &SourcePlan, verbose: bool) {
     match &source.start {
         StartAt::Earliest => lines.detail("start", "earliest"),
         StartAt::Offsets(offsets) => lines.detail("start", self::offsets(offsets)),
-        StartAt::Timestamp(millis) => lines.detail("start", format!("{millis} ms")),
     }
     if let Some(stop) = &source.stop {
         lines.detail("stop", offsets(stop));

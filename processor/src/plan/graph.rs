@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::physical_expr::PhysicalExpr;
-use protocol::ids::{Offset, PartitionId, TimestampMs};
+use protocol::ids::{Offset, PartitionId};
 
 /// A whole streaming query.
 #[derive(Debug, Clone)]
@@ -111,10 +111,8 @@ pub enum SourceColumn {
 pub enum StartAt {
     /// The log start.
     Earliest,
-    /// The end at CREATE, resolved per partition and kept.
+    /// What `start` says, resolved per partition at CREATE and kept.
     Offsets(Vec<(PartitionId, Offset)>),
-    /// The first record at or after a time.
-    Timestamp(TimestampMs),
 }
 
 /// What happens to a bad record (`ON ERROR`).

@@ -150,7 +150,7 @@ impl Source {
                 continue;
             }
             let log = self.log_of(topic, partition)?;
-            let start = start_offset(&self.plan.start, &log)?;
+            let start = start_offset(&self.plan.start, &log);
             self.tracker.add_partition(now);
             self.add(log, start, LastRead::NOTHING);
         }

@@ -1,7 +1,7 @@
 //! Where a partition is read from, and whether its log still is what the query has read before.
 
 use protocol::ids::{LeaderEpoch, NO_LEADER_EPOCH, Offset};
-use storage::{Isolation, Log};
+use storage::Log;
 
 use crate::plan::graph::StartAt;
 use crate::ports::TopicHandle;
@@ -55,26 +55,15 @@ fn is_same_history(saved: &SourcePosition, end: Option<(LeaderEpoch, Offset)>, f
 }
 
 /// Where a partition starts that the query has never read.
-pub(super) fn start_offset(start: &StartAt, log: &Log) -> Result<Offset, SourceError> {
-    let marks = log.marks();
-    let partition = log.topic_partition();
-    match start {
-        StartAt::Earliest => Ok(marks.log_start),
-        StartAt::Offsets(offsets) => {
-            let found = offsets.iter().find(|(id, _)| *id == partition.partition);
-            // A partition that was added later is new from its first record.
-            Ok(found.map_or(marks.log_start, |(_, offset)| *offset))
-        }
-        StartAt::Timestamp(time) => {
-            let found = log
-                .offset_for_timestamp(*time, Isolation::Uncommitted)
-                .map_err(|source| SourceError::Read {
-                    partition: partition.clone(),
-                    source,
-                })?;
-            Ok(found.map_or(marks.high_watermark, |found| found.offset))
-        }
-    }
+pub(super) fn start_offset(start: &StartAt, log: &Log) -> Offset {
+    let log_start = log.marks().log_start;
+    let StartAt::Offsets(offsets) = start else {
+        return log_start;
+    };
+    let partition = log.topic_partition().partition;
+    let found = offsets.iter().find(|(id, _)| *id == partition);
+    // A partition that was added later is new from its first record.
+    found.map_or(log_start, |(_, offset)| *offset)
 }
 
 #[cfg(test)]
