@@ -26,7 +26,6 @@ pub struct QueryStats {
     memory_bytes: AtomicU64,
     source_lag: AtomicU64,
     watermark: AtomicI64,
-    last_epoch_nanos: AtomicU64,
     epoch_nanos_sum: AtomicU64,
     epoch_buckets: [AtomicU64; EPOCH_SECONDS_BOUNDS.len() + 1],
     last_bad: Mutex<Option<String>>,
@@ -63,9 +62,7 @@ pub struct StatsSnapshot {
     pub source_lag: u64,
     /// The watermark in microseconds since 1970; `None` before the first, and after the end of a bounded source.
     pub watermark_us: Option<EventTime>,
-    /// How long the last epoch took from its barrier to its durable decision.
-    pub last_epoch: Option<Duration>,
-    /// Sum of the times of all epochs.
+    /// Sum of the times of all epochs, each from its barrier to its durable decision.
     pub epoch_time_sum: Duration,
     /// Epochs per bucket of [`EPOCH_SECONDS_BOUNDS`], not cumulated; the last counts those above all bounds.
     pub epoch_buckets: Vec<u64>,
@@ -127,7 +124,6 @@ impl QueryStats {
             memory_bytes: AtomicU64::new(0),
             source_lag: AtomicU64::new(0),
             watermark: AtomicI64::new(START_OF_TIME),
-            last_epoch_nanos: AtomicU64::new(0),
             epoch_nanos_sum: AtomicU64::new(0),
             epoch_buckets: Default::default(),
             last_bad: Mutex::new(None),
@@ -138,7 +134,6 @@ impl QueryStats {
     pub fn snapshot(&self) -> StatsSnapshot {
         let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let watermark = self.watermark.load(Ordering::Relaxed);
-        let last_epoch = Duration::from_nanos(load(&self.last_epoch_nanos));
         StatsSnapshot {
             batches_read: load(&self.batches_read),
             batches_decompressed: load(&self.batches_decompressed),
@@ -154,7 +149,6 @@ impl QueryStats {
             memory_bytes: load(&self.memory_bytes),
             source_lag: load(&self.source_lag),
             watermark_us: (watermark != START_OF_TIME && watermark != EventTime::MAX).then_some(watermark),
-            last_epoch: (!last_epoch.is_zero()).then_some(last_epoch),
             epoch_time_sum: Duration::from_nanos(load(&self.epoch_nanos_sum)),
             epoch_buckets: self.epoch_buckets.iter().map(load).collect(),
         }
@@ -192,7 +186,6 @@ impl QueryStats {
 
     pub(crate) fn add_epoch(&self, took: Duration) {
         let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
-        self.last_epoch_nanos.store(nanos.max(1), Ordering::Relaxed);
         self.epoch_nanos_sum.fetch_add(nanos, Ordering::Relaxed);
         let seconds = took.as_secs_f64();
         let bucket = EPOCH_SECONDS_BOUNDS.partition_point(|bound| *bound < seconds);
@@ -217,5 +210,22 @@ impl QueryStats {
 impl Default for QueryStats {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn epochs_are_counted_in_the_bucket_of_their_time() {
+        let stats = QueryStats::new();
+        for millis in [1, 3, 3, 9_000] {
+            stats.add_epoch(Duration::from_millis(millis));
+        }
+        let snapshot = stats.snapshot();
+        assert_eq!(snapshot.epoch_buckets, [1, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
+        assert_eq!(snapshot.epoch_time_sum, Duration::from_millis(9_007));
+        assert_eq!(snapshot.epochs, 4);
     }
 }

@@ -282,7 +282,8 @@ fn every_promised_metric_has_the_value_that_is_due() {
         "flush_batch_bytes_sum",
         "group_lag_seconds{group=\"ODD_GROUP\",topic=\"TOPIC\"}",
         "query_watermark_lag_seconds{query=\"QUERY\"}",
-        "query_epoch_duration_seconds{query=\"QUERY\"}",
+        "query_epoch_duration_seconds_sum{query=\"QUERY\"}",
+        "query_epoch_duration_seconds_count{query=\"QUERY\"}",
         "query_epochs_total{query=\"QUERY\"}",
         "query_state_bytes{query=\"QUERY\"}",
     ];
@@ -303,6 +304,10 @@ fn every_promised_metric_has_the_value_that_is_due() {
         value("topic_bytes_in_total{topic=\"TOPIC\"}"),
         in_log,
         "as they are stored"
+    );
+    assert_eq!(
+        value("query_epoch_duration_seconds_bucket{query=\"QUERY\",le=\"+Inf\"}"),
+        value("query_epoch_duration_seconds_count{query=\"QUERY\"}")
     );
     assert_eq!(value("flush_batch_logs_count"), value("fsync_duration_seconds_count"));
 }

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use processor::engine::{Engine, QuerySnapshot};
+use processor::stats::EPOCH_SECONDS_BOUNDS;
 
 use crate::env::Env;
-use crate::telemetry::{QueryFigures, QuerySource, SelectFigures};
+use crate::telemetry::{HistogramFigures, QueryFigures, QuerySource, SelectFigures};
 
 /// Reads the engine at the moment of a scrape.
 pub(crate) struct EngineFigures<'a> {
@@ -52,7 +53,11 @@ fn figures(query: &QuerySnapshot, now_ms: i64) -> QueryFigures {
         late_rows: stats.late,
         bad_rows: stats.bad,
         watermark_lag: stats.watermark_us.map(|watermark| lag(watermark, now_ms)),
-        epoch_duration: stats.last_epoch,
+        epoch_durations: HistogramFigures {
+            bounds: &EPOCH_SECONDS_BOUNDS,
+            counts: stats.epoch_buckets,
+            sum: stats.epoch_time_sum.as_secs_f64(),
+        },
         epochs: stats.epochs,
         state_bytes: stats.state_bytes,
         restarts: stats.restarts,

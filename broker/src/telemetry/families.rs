@@ -114,8 +114,8 @@ families! {
     QUERY_LATE_ROWS: Counter "tidemill_query_late_rows_total" ["query"] "Rows that came after their window.";
     QUERY_BAD_ROWS: Counter "tidemill_query_bad_rows_total" ["query"] "Records that could not be decoded.";
     QUERY_EPOCHS: Counter "tidemill_query_epochs_total" ["query"] "Epochs committed.";
-    QUERY_EPOCH_DURATION: Gauge "tidemill_query_epoch_duration_seconds" ["query"]
-        "Time of a query's last epoch from barrier to commit.";
+    QUERY_EPOCH_DURATION: Histogram "tidemill_query_epoch_duration_seconds" ["query"]
+        "Time of a query's epochs from barrier to commit.";
     QUERY_WATERMARK_LAG: Gauge "tidemill_query_watermark_lag_seconds" ["query"]
         "Distance of a query's watermark from the clock.";
     QUERY_STATE_BYTES: Gauge "tidemill_query_state_bytes" ["query"] "Bytes of a query's state.";

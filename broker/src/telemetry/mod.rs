@@ -12,4 +12,5 @@ pub mod scrape;
 pub use flush::FlushMetrics;
 pub use limit::LineLimit;
 pub use metrics::Metrics;
+pub use samples::HistogramFigures;
 pub use scrape::{QueryFigures, QuerySource, SelectFigures, scrape};

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::families;
 use super::labels::{LabelCap, OTHER};
-use super::samples::Samples;
+use super::samples::{HistogramFigures, Samples};
 use crate::groups::GroupLag;
 use crate::services::Services;
 
@@ -31,8 +31,8 @@ pub struct QueryFigures {
     pub bad_rows: u64,
     /// Distance of the watermark from the clock; `None` before the first one.
     pub watermark_lag: Option<Duration>,
-    /// How long the last epoch took from barrier to durable commit.
-    pub epoch_duration: Option<Duration>,
+    /// How long epochs took from barrier to durable commit, in seconds.
+    pub epoch_durations: HistogramFigures,
     /// Epochs committed since the start of the process.
     pub epochs: u64,
     /// Bytes of state.
@@ -166,8 +166,6 @@ fn add_query(samples: &mut Samples, query: &QueryFigures) {
     if let Some(lag) = query.watermark_lag {
         samples.add(&families::QUERY_WATERMARK_LAG, &[name], lag.as_secs_f64());
     }
-    if let Some(took) = query.epoch_duration {
-        samples.add(&families::QUERY_EPOCH_DURATION, &[name], took.as_secs_f64());
-    }
+    samples.add_histogram(&families::QUERY_EPOCH_DURATION, &[name], &query.epoch_durations);
     samples.add(&families::QUERY_STATE, &[name, &query.state], 1.0);
 }

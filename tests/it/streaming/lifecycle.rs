@@ -65,7 +65,8 @@ fn a_running_query_can_be_watched() {
     assert_eq!(metric("late_rows_total"), 0.0);
     assert_eq!(metric("restarts_total"), 0.0);
     assert!(metric("epochs_total") > 0.0);
-    assert!(metric("epoch_duration_seconds") > 0.0);
+    assert!(metric("epoch_duration_seconds_sum") > 0.0);
+    assert!(metric("epoch_duration_seconds_count") > 0.0);
     assert!(metric("state_bytes") > 0.0);
     // The watermark is event time: half an hour behind the clock, less what the events cover.
     let lag = metric("watermark_lag_seconds");
