@@ -14,9 +14,9 @@ use crate::state::{StateError, StateStore, TableId};
 use crate::time::EventTime;
 
 pub mod aggregate;
+pub mod epoch_buffer;
 mod expression;
 pub mod filter;
-pub mod outbox;
 pub mod partitioner;
 pub mod project;
 pub mod sink;
@@ -95,7 +95,7 @@ pub struct Context<'a> {
     /// Batches for the next operator, in order.
     pub output: &'a mut Vec<ChangeBatch>,
     /// Records for the current epoch.
-    pub outbox: &'a mut outbox::Outbox,
+    pub buffer: &'a mut epoch_buffer::EpochBuffer,
     /// What there is to count.
     pub counts: &'a mut Counts,
     /// Tells expression failures on input rows (which may be isolated) from those on results (which may not).

@@ -10,7 +10,7 @@ use arrow::datatypes::SchemaRef;
 use arrow::row::{RowConverter, Rows, SortField};
 use protocol::ids::PartitionId;
 
-use super::outbox::{Outbox, Port};
+use super::epoch_buffer::{EpochBuffer, Port};
 use super::partitioner::partition_of;
 use super::{ChangeBatch, ChangeKind, Context, Operator, OperatorError};
 use crate::formats::json::{JsonEncoder, JsonRows};
@@ -30,9 +30,15 @@ pub struct RowEncoder {
 
 impl RowEncoder {
     /// An encoder for a topic with so many partitions; `key` names the key columns, none for null keys.
-    pub fn new(outbox: &mut Outbox, topic: &str, partitions: PartitionId, schema: &SchemaRef, key: &[usize]) -> Self {
+    pub fn new(
+        buffer: &mut EpochBuffer,
+        topic: &str,
+        partitions: PartitionId,
+        schema: &SchemaRef,
+        key: &[usize],
+    ) -> Self {
         Self {
-            port: outbox.topic(topic, partitions),
+            port: buffer.topic(topic, partitions),
             values: JsonEncoder::all(schema),
             keys: (!key.is_empty()).then(|| JsonEncoder::new(schema, key)),
             value: Vec::new(),
@@ -41,10 +47,10 @@ impl RowEncoder {
     }
 
     /// Writes every row.
-    pub fn append_all(&mut self, rows: &RecordBatch, outbox: &mut Outbox) -> Result<(), OperatorError> {
+    pub fn append_all(&mut self, rows: &RecordBatch, buffer: &mut EpochBuffer) -> Result<(), OperatorError> {
         let mut writer = Writer::new(self, rows)?;
         for row in 0..rows.num_rows() {
-            writer.write(row, true, outbox);
+            writer.write(row, true, buffer);
         }
         Ok(())
     }
@@ -71,20 +77,20 @@ impl<'a> Writer<'a> {
     }
 
     /// Writes a row, or that the row of its key is gone.
-    fn write(&mut self, row: usize, present: bool, outbox: &mut Outbox) {
+    fn write(&mut self, row: usize, present: bool, buffer: &mut EpochBuffer) {
         self.value.clear();
         if present {
             self.values.write(row, self.value);
         }
         let value = present.then_some(self.value.as_slice());
         let Some(keys) = &self.keys else {
-            outbox.append(self.port, outbox.turn(self.port), None, value, &[]);
+            buffer.append(self.port, buffer.turn(self.port), None, value, &[]);
             return;
         };
         self.key.clear();
         keys.write(row, self.key);
-        let partition = partition_of(self.key, outbox.partitions(self.port));
-        outbox.append(self.port, partition, Some(self.key), value, &[]);
+        let partition = partition_of(self.key, buffer.partitions(self.port));
+        buffer.append(self.port, partition, Some(self.key), value, &[]);
     }
 }
 
@@ -112,7 +118,7 @@ impl Operator for TopicSink {
     fn on_batch(&mut self, batch: ChangeBatch, context: &mut Context<'_>) -> Result<(), OperatorError> {
         let mut writer = Writer::new(&mut self.encoder, &batch.rows)?;
         self.net.for_each(&batch, |row, present, _| {
-            writer.write(row, present, context.outbox);
+            writer.write(row, present, context.buffer);
             context.counts.rows_out += 1;
         })
     }
@@ -150,7 +156,7 @@ impl Operator for ViewSink {
         let mut writer = Writer::new(&mut self.encoder, &batch.rows)?;
         let entry = &mut self.value;
         self.net.for_each(&batch, |row, present, bytes| {
-            writer.write(row, present, context.outbox);
+            writer.write(row, present, context.buffer);
             entry.clear();
             entry.push(VIEW_VERSION);
             entry.extend_from_slice(bytes.row);

@@ -7,8 +7,8 @@ use protocol::ids::PartitionId;
 use super::error::RunError;
 use crate::operators::Operator;
 use crate::operators::aggregate::{Setup, UpdatingAggregate, WindowedAggregate};
+use crate::operators::epoch_buffer::EpochBuffer;
 use crate::operators::filter::Filter;
-use crate::operators::outbox::Outbox;
 use crate::operators::project::Project;
 use crate::operators::sink::{Blackhole, RowEncoder, TopicSink, ViewSink};
 use crate::plan::graph::{AggregatePlan, OutputTarget, SourcePlan, Stage, StreamPlan};
@@ -19,7 +19,7 @@ use crate::time::window::WindowShape;
 pub(super) fn operators(
     plan: &StreamPlan,
     topics: &dyn Topics,
-    outbox: &mut Outbox,
+    buffer: &mut EpochBuffer,
     resident_bytes: usize,
 ) -> Result<Vec<Box<dyn Operator>>, RunError> {
     let mut operators: Vec<Box<dyn Operator>> = Vec::with_capacity(plan.stages.len() + 1);
@@ -35,7 +35,7 @@ pub(super) fn operators(
                 let late = match &plan.late_topic {
                     Some(topic) => {
                         let partitions = partitions(topics, topic)?;
-                        Some(RowEncoder::new(outbox, topic, partitions, &input, &[]))
+                        Some(RowEncoder::new(buffer, topic, partitions, &input, &[]))
                     }
                     None => None,
                 };
@@ -44,7 +44,7 @@ pub(super) fn operators(
             }
         }
     }
-    operators.push(sink(plan, topics, outbox)?);
+    operators.push(sink(plan, topics, buffer)?);
     Ok(operators)
 }
 
@@ -95,14 +95,14 @@ fn aggregation(
     })
 }
 
-fn sink(plan: &StreamPlan, topics: &dyn Topics, outbox: &mut Outbox) -> Result<Box<dyn Operator>, RunError> {
+fn sink(plan: &StreamPlan, topics: &dyn Topics, buffer: &mut EpochBuffer) -> Result<Box<dyn Operator>, RunError> {
     let output = &plan.output;
     let topic = match &output.target {
         OutputTarget::Topic { topic } | OutputTarget::View { topic } => topic,
         OutputTarget::Blackhole => return Ok(Box::new(Blackhole)),
     };
     let partitions = partitions(topics, topic)?;
-    let encoder = RowEncoder::new(outbox, topic, partitions, &output.schema, &output.key);
+    let encoder = RowEncoder::new(buffer, topic, partitions, &output.schema, &output.key);
     Ok(match has_view_table(plan) {
         true => Box::new(ViewSink::new(encoder, &output.schema, &output.key)?),
         false => Box::new(TopicSink::new(encoder, &output.schema, &output.key)?),

@@ -5,7 +5,7 @@ use protocol::records::Record;
 
 use super::pipeline::Pipeline;
 use super::source::BadRecord;
-use crate::operators::outbox::Port;
+use crate::operators::epoch_buffer::Port;
 
 /// A dead letter keeps key, value and headers, and tells in headers of its own where it came from and what is wrong.
 pub(super) fn write_dead_letter(
@@ -27,6 +27,6 @@ pub(super) fn write_dead_letter(
     headers.push(("tidemill.offset", Some(offset.as_bytes())));
     headers.push(("tidemill.error", Some(bad.reason.as_bytes())));
     let (key, value) = record.map_or((None, None), |record| (record.key, record.value));
-    let target = partition.partition % pipeline.outbox.partitions(port);
-    pipeline.outbox.append(port, target, key, value, &headers);
+    let target = partition.partition % pipeline.buffer.partitions(port);
+    pipeline.buffer.append(port, target, key, value, &headers);
 }

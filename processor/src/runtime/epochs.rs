@@ -8,7 +8,7 @@ use tokio::runtime::Handle;
 use tokio::task::{JoinError, JoinHandle};
 
 use super::error::RunError;
-use crate::operators::outbox::{Outbox, Port};
+use crate::operators::epoch_buffer::{EpochBuffer, Port};
 use crate::ports::{EpochReceipt, EpochWrite, EpochWriter, PortError};
 use crate::state::changelog::{EPOCH_KEY, write_change_key};
 use crate::state::{Changes, CommittedEpoch, EpochRecord};
@@ -51,12 +51,12 @@ impl Epochs {
         changelog_id: TopicId,
         group: String,
         writer: Box<dyn EpochWriter>,
-        outbox: &mut Outbox,
+        buffer: &mut EpochBuffer,
         last: Option<&EpochRecord>,
     ) -> Self {
         Self {
             runtime,
-            changelog_port: outbox.topic(&changelog.topic, 1),
+            changelog_port: buffer.topic(&changelog.topic, 1),
             changelog,
             changelog_id,
             group,
@@ -78,10 +78,10 @@ impl Epochs {
             .is_some_and(|in_flight| in_flight.outcome.is_some() || in_flight.commit.is_finished())
     }
 
-    /// Starts to commit an epoch: what the outbox holds, the changes of state, the record. None may be in flight.
+    /// Starts to commit an epoch: what the buffer holds, the changes of state, the record. None may be in flight.
     pub(super) fn begin(
         &mut self,
-        outbox: &mut Outbox,
+        buffer: &mut EpochBuffer,
         changes: &Changes,
         record: EpochRecord,
         source_topic: &str,
@@ -90,11 +90,11 @@ impl Epochs {
         let mut key = Vec::new();
         for (state_key, value) in changes.iter() {
             write_change_key(&mut key, state_key);
-            outbox.append(self.changelog_port, 0, Some(&key), value, &[]);
+            buffer.append(self.changelog_port, 0, Some(&key), value, &[]);
         }
-        outbox.append(self.changelog_port, 0, Some(EPOCH_KEY), Some(&record.encode()), &[]);
+        buffer.append(self.changelog_port, 0, Some(EPOCH_KEY), Some(&record.encode()), &[]);
         let epoch = EpochWrite {
-            writes: outbox.take(),
+            writes: buffer.take(),
             sources: progress(&record, source_topic),
             group: Some(self.group.clone()),
         };

@@ -3,7 +3,7 @@
 
 use arrow::array::RecordBatch;
 
-use crate::operators::outbox::Outbox;
+use crate::operators::epoch_buffer::EpochBuffer;
 use crate::operators::{ChangeBatch, Context, Counts, Operator, OperatorError, Progress};
 use crate::state::StateStore;
 use crate::time::EventTime;
@@ -14,7 +14,7 @@ pub(super) struct Pipeline {
     /// Operators from this index on work on results.
     results_from: usize,
     pub(super) state: StateStore,
-    pub(super) outbox: Outbox,
+    pub(super) buffer: EpochBuffer,
     pub(super) counts: Counts,
 }
 
@@ -27,13 +27,13 @@ pub(super) struct BadRow {
 }
 
 impl Pipeline {
-    pub(super) fn new(operators: Vec<Box<dyn Operator>>, state: StateStore, outbox: Outbox) -> Self {
+    pub(super) fn new(operators: Vec<Box<dyn Operator>>, state: StateStore, buffer: EpochBuffer) -> Self {
         let aggregate = operators.iter().position(|operator| operator.makes_results());
         Self {
             results_from: aggregate.map_or(operators.len(), |index| index + 1),
             operators,
             state,
-            outbox,
+            buffer,
             counts: Counts::default(),
         }
     }
@@ -89,7 +89,7 @@ impl Pipeline {
 
     /// Bytes that the current epoch holds until it is committed.
     pub(super) fn epoch_bytes(&self) -> usize {
-        self.state.current_bytes() + self.outbox.bytes()
+        self.state.current_bytes() + self.buffer.bytes()
     }
 
     /// Lets operators go of what can be read back, right after a barrier.
@@ -128,7 +128,7 @@ impl Pipeline {
         let mut context = Context {
             state: &mut self.state,
             output: &mut output,
-            outbox: &mut self.outbox,
+            buffer: &mut self.buffer,
             counts: &mut self.counts,
             on_results: self.results_from <= index,
         };
@@ -146,7 +146,7 @@ impl Pipeline {
             let mut context = Context {
                 state: &mut self.state,
                 output: &mut output,
-                outbox: &mut self.outbox,
+                buffer: &mut self.buffer,
                 counts: &mut self.counts,
                 on_results: self.results_from <= index,
             };

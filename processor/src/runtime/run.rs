@@ -16,7 +16,7 @@ use super::start::{MemoryPlan, Started};
 use super::wake::wake;
 use crate::config::EngineConfig;
 use crate::crash;
-use crate::operators::outbox::Port;
+use crate::operators::epoch_buffer::Port;
 use crate::operators::{Counts, Progress};
 use crate::plan::graph::ErrorPolicy;
 use crate::ports::{Clock, Ports};
@@ -120,7 +120,7 @@ impl<'a> Run<'a> {
     fn work(&mut self) -> Result<bool, RunError> {
         let chunk = self.source.read(self.around.stats)?;
         let now = self.now();
-        self.pipeline.outbox.set_now(self.around.ports.clock.now_ms());
+        self.pipeline.buffer.set_now(self.around.ports.clock.now_ms());
         self.moved |= self.source.take_moved();
         if let Some(chunk) = &chunk {
             self.process(chunk, now)?;
@@ -178,7 +178,7 @@ impl<'a> Run<'a> {
 
     /// Begins to count down to the next barrier once there is something to commit.
     fn note_changes(&mut self, now: Now) {
-        let changed = self.moved || !self.pipeline.outbox.is_empty() || !self.pipeline.state.is_unchanged();
+        let changed = self.moved || !self.pipeline.buffer.is_empty() || !self.pipeline.state.is_unchanged();
         if self.deadline.is_none() && changed {
             self.deadline = Some(next_tick(now.monotonic, self.around.config.epoch_interval));
         }
@@ -199,7 +199,7 @@ impl<'a> Run<'a> {
     /// Ends the current epoch and starts its commit, after the one before has ended. An epoch without changes is none.
     fn barrier(&mut self, finished: bool) -> Result<(), RunError> {
         let now = self.now();
-        self.pipeline.outbox.set_now(self.around.ports.clock.now_ms());
+        self.pipeline.buffer.set_now(self.around.ports.clock.now_ms());
         if finished || self.tick_at().is_some_and(|at| at <= now.monotonic) {
             self.pipeline.tick()?;
             self.last_tick = now.monotonic;
@@ -210,7 +210,7 @@ impl<'a> Run<'a> {
         self.check_memory()?;
         self.count();
         self.deadline = None;
-        let changed = self.moved || finished || !self.pipeline.outbox.is_empty() || !self.pipeline.state.is_unchanged();
+        let changed = self.moved || finished || !self.pipeline.buffer.is_empty() || !self.pipeline.state.is_unchanged();
         if !changed {
             return Ok(());
         }
@@ -220,7 +220,7 @@ impl<'a> Run<'a> {
         let changes = self.pipeline.state.freeze();
         let topic = self.source.topic();
         self.epochs
-            .begin(&mut self.pipeline.outbox, &changes, record, topic, now.monotonic);
+            .begin(&mut self.pipeline.buffer, &changes, record, topic, now.monotonic);
         Ok(())
     }
 

@@ -14,7 +14,7 @@ use super::error::RunError;
 use super::pipeline::Pipeline;
 use super::source::{ReadLimits, Source, SourcePins};
 use crate::config::EngineConfig;
-use crate::operators::outbox::{Outbox, Port};
+use crate::operators::epoch_buffer::{EpochBuffer, Port};
 use crate::ports::{PortError, Ports, TopicHandle, TopicSpec};
 use crate::state::{EpochRecord, Recovered, Rocks, StateError, StateStore, recover};
 use crate::time::watermark::Now;
@@ -115,11 +115,11 @@ pub(super) fn start(
     let shape = window_shape(plan);
     let source = Source::open(&plan.source, &topic, pins, last, shape, limits, now)?;
 
-    let mut outbox = Outbox::new();
+    let mut buffer = EpochBuffer::new();
     let topics = ports.topics.as_ref();
-    let operators = operators(plan, topics, &mut outbox, memory.groups)?;
+    let operators = operators(plan, topics, &mut buffer, memory.groups)?;
     let dead_letters = match dead_letter_topic(&plan.source) {
-        Some(topic) => Some(outbox.topic(topic, partitions(topics, topic)?)),
+        Some(topic) => Some(buffer.topic(topic, partitions(topics, topic)?)),
         None => None,
     };
     let epochs = Epochs::new(
@@ -128,10 +128,10 @@ pub(super) fn start(
         changelog.id,
         spec.group.clone(),
         writer,
-        &mut outbox,
+        &mut buffer,
         last,
     );
-    let mut pipeline = Pipeline::new(operators, StateStore::new(rocks, memory.cache), outbox);
+    let mut pipeline = Pipeline::new(operators, StateStore::new(rocks, memory.cache), buffer);
     pipeline.open()?;
     Ok(Start::Ready(Box::new(Started {
         source,

@@ -143,7 +143,7 @@ impl WindowedAggregate {
     ) -> Result<(), OperatorError> {
         context.counts.late += late.true_count() as u64;
         match &mut self.late {
-            Some(encoder) if 0 < late.true_count() => encoder.append_all(&select(batch, late)?.rows, context.outbox),
+            Some(encoder) if 0 < late.true_count() => encoder.append_all(&select(batch, late)?.rows, context.buffer),
             _ => Ok(()),
         }
     }

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 use super::super::pipeline::Pipeline;
 use crate::operators::aggregate::{Setup, UpdatingAggregate, WindowedAggregate};
-use crate::operators::outbox::Outbox;
+use crate::operators::epoch_buffer::EpochBuffer;
 use crate::operators::{ChangeBatch, ChangeKind, Context, Operator, OperatorError, Progress};
 use crate::plan::graph::{AggregateCall, AggregateFunction, AggregatePlan, Emit, WindowPlan};
 use crate::state::{CommittedEpoch, EpochRecord, Rocks, StateStore};
@@ -353,7 +353,7 @@ fn open(
     };
     let operators = vec![aggregate, Box::new(Collector(Arc::clone(collected)))];
     let store = StateStore::new(Arc::clone(rocks), 4_000);
-    let mut pipeline = Pipeline::new(operators, store, Outbox::new());
+    let mut pipeline = Pipeline::new(operators, store, EpochBuffer::new());
     pipeline.open().unwrap();
     pipeline
 }

@@ -19,27 +19,27 @@ pub struct Port(usize);
 pub type RecordHeaders<'a> = &'a [(&'a str, Option<&'a [u8]>)];
 
 /// Gathers the records of the current epoch, in order per partition.
-pub struct Outbox {
-    topics: Vec<OutboxTopic>,
+pub struct EpochBuffer {
+    topics: Vec<BufferedTopic>,
     now: TimestampMs,
     bytes: usize,
     records: u64,
 }
 
-struct OutboxTopic {
+struct BufferedTopic {
     name: Arc<str>,
-    partitions: Vec<OutboxPartition>,
+    partitions: Vec<BufferedPartition>,
     turn: usize,
 }
 
 #[derive(Default)]
-struct OutboxPartition {
+struct BufferedPartition {
     full: Vec<BatchBuilder>,
     open: Option<BatchBuilder>,
 }
 
-impl Outbox {
-    /// An outbox without topics.
+impl EpochBuffer {
+    /// A buffer without topics.
     pub fn new() -> Self {
         Self {
             topics: Vec::new(),
@@ -55,9 +55,9 @@ impl Outbox {
             return Port(index);
         }
         let count = usize::try_from(partitions).unwrap_or_default().max(1);
-        self.topics.push(OutboxTopic {
+        self.topics.push(BufferedTopic {
             name: name.into(),
-            partitions: (0..count).map(|_| OutboxPartition::default()).collect(),
+            partitions: (0..count).map(|_| BufferedPartition::default()).collect(),
             turn: 0,
         });
         Port(self.topics.len() - 1)
@@ -151,7 +151,7 @@ impl Outbox {
     }
 }
 
-impl Default for Outbox {
+impl Default for EpochBuffer {
     fn default() -> Self {
         Self::new()
     }
