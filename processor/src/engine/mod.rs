@@ -23,7 +23,7 @@ use crate::catalog::Catalog;
 use crate::config::EngineConfig;
 use crate::error::{SqlError, SqlState};
 use crate::plan::error::plan_error;
-use crate::plan::{Mode, Planner, Scope, ViewRows, prepare};
+use crate::plan::{Mode, Planner, Scope, ViewReaders, prepare};
 use crate::ports::{PortError, Ports};
 pub use crate::query::SkippedRows;
 use crate::query::{Execution, STEPS_AT_ONCE, ScanCounts, ScanLimits, ViewReader};
@@ -236,7 +236,7 @@ impl Engine {
     }
 }
 
-impl ViewRows for Engine {
+impl ViewReaders for Engine {
     fn reader(&self, view: &str) -> Result<ViewReader, SqlError> {
         let handle = self.running().get(view).cloned();
         match handle {

@@ -35,7 +35,7 @@ pub(crate) struct Scope<'a> {
     /// Topics, which are relations without any declaration.
     pub(crate) topics: &'a dyn Topics,
     /// Rows of materialized views.
-    pub(crate) views: &'a dyn ViewRows,
+    pub(crate) views: &'a dyn ViewReaders,
     /// Whether topics are read up to the last stable offset or beyond it, where this does not follow their sources.
     pub(crate) committed_only: Option<bool>,
     /// Bounds of reading topics.
@@ -44,8 +44,8 @@ pub(crate) struct Scope<'a> {
     pub(crate) counts: ScanCounts,
 }
 
-/// Reads materialized views.
-pub(crate) trait ViewRows {
+/// Where readers of materialized views come from.
+pub(crate) trait ViewReaders {
     /// A reader of a materialized view with a key; an error where the view does not run.
     fn reader(&self, view: &str) -> Result<ViewReader, SqlError>;
 }

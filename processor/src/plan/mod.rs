@@ -25,7 +25,7 @@ mod physical;
 mod refuse;
 mod windows;
 
-pub(crate) use context::{Mode, Scope, ViewRows, external};
+pub(crate) use context::{Mode, Scope, ViewReaders, external};
 pub(crate) use names::prepare;
 pub(crate) use physical::{Planned, StreamRequest, plan_stream, rename};
 pub(crate) use windows::lower_windows;

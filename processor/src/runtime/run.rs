@@ -38,7 +38,7 @@ pub(super) enum RunEnd {
 }
 
 /// What a run is given.
-pub(super) struct Surroundings<'a> {
+pub(super) struct RunContext<'a> {
     pub(super) spec: &'a QuerySpec,
     pub(super) ports: &'a Ports,
     pub(super) config: &'a EngineConfig,
@@ -50,7 +50,7 @@ pub(super) struct Surroundings<'a> {
 
 /// A run.
 pub(super) struct Run<'a> {
-    around: Surroundings<'a>,
+    context: RunContext<'a>,
     source: Source,
     pipeline: Pipeline,
     epochs: Epochs,
@@ -73,11 +73,11 @@ pub(super) fn now(clock: &dyn Clock) -> Now {
 }
 
 impl<'a> Run<'a> {
-    pub(super) fn new(around: Surroundings<'a>, started: Started) -> Self {
-        let monotonic = around.ports.clock.monotonic();
+    pub(super) fn new(context: RunContext<'a>, started: Started) -> Self {
+        let monotonic = context.ports.clock.monotonic();
         Self {
-            memory: MemoryPlan::new(around.config.query_memory_bytes_max),
-            around,
+            memory: MemoryPlan::new(context.config.query_memory_bytes_max),
+            context,
             source: started.source,
             pipeline: started.pipeline,
             epochs: started.epochs,
@@ -96,7 +96,7 @@ impl<'a> Run<'a> {
         let now = self.now();
         self.advance(now)?;
         loop {
-            if *self.around.stop.borrow() {
+            if *self.context.stop.borrow() {
                 self.settle()?;
                 return Ok(RunEnd::Stopped);
             }
@@ -118,9 +118,9 @@ impl<'a> Run<'a> {
 
     /// Reads and processes one chunk, if there is one.
     fn work(&mut self) -> Result<bool, RunError> {
-        let chunk = self.source.read(self.around.stats)?;
+        let chunk = self.source.read(self.context.stats)?;
         let now = self.now();
-        self.pipeline.buffer.set_now(self.around.ports.clock.now_ms());
+        self.pipeline.buffer.set_now(self.context.ports.clock.now_ms());
         self.moved |= self.source.take_moved();
         if let Some(chunk) = &chunk {
             self.process(chunk, now)?;
@@ -170,7 +170,7 @@ impl<'a> Run<'a> {
                 self.barrier(false)?;
             }
         }
-        self.around.stats.set_watermark(watermark);
+        self.context.stats.set_watermark(watermark);
         self.count();
         self.note_changes(now);
         Ok(())
@@ -180,12 +180,12 @@ impl<'a> Run<'a> {
     fn note_changes(&mut self, now: Now) {
         let changed = self.moved || !self.pipeline.buffer.is_empty() || !self.pipeline.state.is_unchanged();
         if self.deadline.is_none() && changed {
-            self.deadline = Some(next_tick(now.monotonic, self.around.config.epoch_interval));
+            self.deadline = Some(next_tick(now.monotonic, self.context.config.epoch_interval));
         }
     }
 
     fn barrier_if_due(&mut self) -> Result<(), RunError> {
-        let monotonic = self.around.ports.clock.monotonic();
+        let monotonic = self.context.ports.clock.monotonic();
         let is_due = self.deadline.is_some_and(|deadline| deadline <= monotonic);
         let is_large = self.memory.epoch < self.pipeline.epoch_bytes()
             || self.memory.limit / 8 * 7 < self.pipeline.operator_bytes();
@@ -199,7 +199,7 @@ impl<'a> Run<'a> {
     /// Ends the current epoch and starts its commit, after the one before has ended. An epoch without changes is none.
     fn barrier(&mut self, finished: bool) -> Result<(), RunError> {
         let now = self.now();
-        self.pipeline.buffer.set_now(self.around.ports.clock.now_ms());
+        self.pipeline.buffer.set_now(self.context.ports.clock.now_ms());
         if finished || self.tick_at().is_some_and(|at| at <= now.monotonic) {
             self.pipeline.tick()?;
             self.last_tick = now.monotonic;
@@ -228,7 +228,7 @@ impl<'a> Run<'a> {
         let marks = self.source.tracker.marks(now);
         EpochRecord {
             epoch: self.epochs.next(),
-            committed_at: self.around.ports.clock.now_ms(),
+            committed_at: self.context.ports.clock.now_ms(),
             finished,
             watermark: marks.watermark,
             silence: marks.silence,
@@ -245,8 +245,8 @@ impl<'a> Run<'a> {
         self.pipeline.state.commit(&durable.committed)?;
         crash::pass(crash::AFTER_STATE_WRITE);
         self.source.release(&durable.committed.record.sources);
-        let took = self.around.ports.clock.monotonic().saturating_sub(durable.closed_at);
-        let stats = self.around.stats;
+        let took = self.context.ports.clock.monotonic().saturating_sub(durable.closed_at);
+        let stats = self.context.stats;
         stats.add_epoch(took);
         stats.set_source_lag(self.source.lag());
 
@@ -284,17 +284,17 @@ impl<'a> Run<'a> {
         if !self.pipeline.has_pending() {
             return None;
         }
-        let interval = self.around.spec.plan.emit.on_update.unwrap_or_default();
+        let interval = self.context.spec.plan.emit.on_update.unwrap_or_default();
         // What is due within half an epoch goes now, so that an interval of one epoch means every epoch.
-        let slack = self.around.config.epoch_interval / 2;
+        let slack = self.context.config.epoch_interval / 2;
         Some(self.last_tick + interval.saturating_sub(slack))
     }
 
     fn bad_record(&mut self, chunk: &Chunk, walk: &mut RecordWalk<'_>, bad: &BadRecord) -> Result<(), RunError> {
         let partition = self.source.name(chunk.partition);
-        let stats = self.around.stats;
+        let stats = self.context.stats;
         stats.add_bad(|| format!("{partition} at offset {}: {}", bad.offset, bad.reason));
-        match (&self.around.spec.plan.source.on_error, self.dead_letters) {
+        match (&self.context.spec.plan.source.on_error, self.dead_letters) {
             (ErrorPolicy::Fail, _) => Err(RunError::Source(SourceError::BadRecord {
                 partition: partition.clone(),
                 offset: bad.offset,
@@ -311,8 +311,8 @@ impl<'a> Run<'a> {
 
     fn count(&mut self) {
         let counts = self.pipeline.counts;
-        self.around.stats.add_late(counts.late - self.counted.late);
-        self.around.stats.add_rows_out(counts.rows_out - self.counted.rows_out);
+        self.context.stats.add_late(counts.late - self.counted.late);
+        self.context.stats.add_rows_out(counts.rows_out - self.counted.rows_out);
         self.counted = counts;
     }
 
@@ -335,11 +335,11 @@ impl<'a> Run<'a> {
         }
         // Timers may fire early by their granularity; a pause of nothing at all would spin.
         let pause = pause.max(Duration::from_millis(1));
-        self.around.stats.set_source_lag(self.source.lag());
-        let (runtime, ports) = (self.around.runtime, self.around.ports);
-        let (stop, epochs, source) = (&mut self.around.stop, &mut self.epochs, &mut self.source);
+        self.context.stats.set_source_lag(self.source.lag());
+        let (runtime, ports) = (self.context.runtime, self.context.ports);
+        let (stop, epochs, source) = (&mut self.context.stop, &mut self.epochs, &mut self.source);
         runtime.block_on(wake(ports.clock.as_ref(), pause, stop, epochs, source));
-        match TOPIC_CHECK <= until_now(self.around.ports, self.last_topic_check) {
+        match TOPIC_CHECK <= until_now(self.context.ports, self.last_topic_check) {
             true => self.check_topic(),
             false => Ok(()),
         }
@@ -347,15 +347,15 @@ impl<'a> Run<'a> {
 
     /// Looks whether the source topic is still there, and whether it has new partitions.
     fn check_topic(&mut self) -> Result<(), RunError> {
-        let topic = self.around.ports.topics.open(self.source.topic())?;
+        let topic = self.context.ports.topics.open(self.source.topic())?;
         self.source.check_topic(&topic)?;
-        self.last_topic_check = self.around.ports.clock.monotonic();
+        self.last_topic_check = self.context.ports.clock.monotonic();
         let now = self.now();
         self.source.add_new_partitions(&topic, now)
     }
 
     fn now(&self) -> Now {
-        now(self.around.ports.clock.as_ref())
+        now(self.context.ports.clock.as_ref())
     }
 }
 

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::build::has_view_table;
 use super::error::{Retry, RunError};
-use super::run::{Run, RunEnd, Surroundings, now};
+use super::run::{Run, RunContext, RunEnd, now};
 use super::source::SourcePins;
 use super::start::{Start, open_state, start};
 use super::view::{ViewError, ViewRows};
@@ -279,7 +279,7 @@ impl Supervised {
             }
         };
         self.shared.set_status(QueryStatus::Running);
-        let around = Surroundings {
+        let context = RunContext {
             spec: &self.spec,
             ports: &self.ports,
             config: &self.config,
@@ -287,7 +287,7 @@ impl Supervised {
             runtime: &self.runtime,
             stop: self.stop.clone(),
         };
-        Run::new(around, *started).run()
+        Run::new(context, *started).run()
     }
 
     /// Brings everything to disk after an orderly stop, so that the next start has nothing to apply.

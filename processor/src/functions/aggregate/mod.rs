@@ -16,9 +16,9 @@ use datafusion::common::{Result, plan_err};
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::{Accumulator, AggregateUDFImpl, GroupsAccumulator, Signature, Volatility};
 
-use groups::{Groups, Input, Single};
+use sum_groups::{Input, Single, SumGroups};
 
-mod groups;
+mod sum_groups;
 
 /// Digits behind the point of an average of integers.
 pub(crate) const INTEGER_AVERAGE_SCALE: i8 = 6;
@@ -56,7 +56,7 @@ impl ExactAggregate {
         }
     }
 
-    fn groups(&self, args: &AccumulatorArgs<'_>) -> Result<Groups> {
+    fn groups(&self, args: &AccumulatorArgs<'_>) -> Result<SumGroups> {
         if args.is_distinct {
             return plan_err!(
                 "{}(DISTINCT) together with other aggregates is not supported",
@@ -69,7 +69,7 @@ impl ExactAggregate {
             DataType::Float32 | DataType::Float64 => (Input::Float, 0),
             _ => (Input::Integer, 0),
         };
-        Ok(Groups::new(self.function, input, input_scale, output))
+        Ok(SumGroups::new(self.function, input, input_scale, output))
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use arrow::array::{ArrayRef, RecordBatch};
 use protocol::codec::{DecodeError, Reader as ByteReader};
 
-use super::groups::Groups;
+use super::group_slots::GroupSlots;
 use super::input::{Evaluated, Reader};
 use super::state::{AggregateState, state_of};
 use crate::operators::{Context, OperatorError};
@@ -44,7 +44,7 @@ pub(super) enum Panes<'a> {
 pub struct Grouping {
     pub(super) reader: Reader,
     pub(super) states: Vec<Box<dyn AggregateState>>,
-    pub(super) groups: Groups,
+    pub(super) groups: GroupSlots,
     /// Panes of which some groups lie in the state table only.
     spilled: BTreeSet<EventTime>,
     resident_bytes: usize,
@@ -64,7 +64,7 @@ impl Grouping {
         Ok(Self {
             reader: Reader::new(plan.keys.clone(), key_types, &plan.aggregates)?,
             states: plan.aggregates.iter().map(state_of).collect::<Result<_, _>>()?,
-            groups: Groups::new(setup.on_update),
+            groups: GroupSlots::new(setup.on_update),
             spilled: BTreeSet::new(),
             resident_bytes: setup.resident_bytes,
             slots: Vec::new(),

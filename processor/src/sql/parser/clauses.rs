@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 
-use super::{Cursor, Source, upper};
+use super::{Cursor, TokenRun, upper};
 use crate::error::SqlError;
 use crate::quantity::parse_duration;
 use crate::sql::statement::{EmitClause, SqlOption, Statement, StreamQuery};
 
 /// A query that is kept, and its options.
-pub(super) fn stream_query(source: Source<'_>) -> Result<(StreamQuery, Vec<SqlOption>), SqlError> {
-    let (query, clauses) = split(source);
+pub(super) fn stream_query(run: TokenRun<'_>) -> Result<(StreamQuery, Vec<SqlOption>), SqlError> {
+    let (query, clauses) = split(run);
     let query = parse_query(query)?;
     let clauses = Clauses::parse(clauses)?;
     let stream = StreamQuery {
@@ -23,8 +23,8 @@ pub(super) fn stream_query(source: Source<'_>) -> Result<(StreamQuery, Vec<SqlOp
 }
 
 /// A query that ends.
-pub(super) fn bounded_query(source: Source<'_>) -> Result<Statement, SqlError> {
-    let (query, clauses) = split(source);
+pub(super) fn bounded_query(run: TokenRun<'_>) -> Result<Statement, SqlError> {
+    let (query, clauses) = split(run);
     if !clauses.tokens.is_empty() {
         let mut cursor = clauses.cursor();
         let word = cursor.peek_upper().unwrap_or_default();
@@ -46,23 +46,23 @@ pub(super) fn options(cursor: &mut Cursor<'_>) -> Result<Vec<SqlOption>, SqlErro
 }
 
 /// Cuts the run where the first streaming clause begins outside of parentheses.
-fn split(source: Source<'_>) -> (Source<'_>, Source<'_>) {
+fn split(run: TokenRun<'_>) -> (TokenRun<'_>, TokenRun<'_>) {
     let mut depth = 0_usize;
-    for (at, token) in source.tokens.iter().enumerate() {
+    for (at, token) in run.tokens.iter().enumerate() {
         match token.token {
             Token::LParen | Token::LBracket => depth += 1,
             Token::RParen | Token::RBracket => depth = depth.saturating_sub(1),
-            _ if depth == 0 && begins_clause(&source.tokens[at..]) => {
-                let query = Source {
-                    tokens: &source.tokens[..at],
-                    ..source
+            _ if depth == 0 && begins_clause(&run.tokens[at..]) => {
+                let query = TokenRun {
+                    tokens: &run.tokens[..at],
+                    ..run
                 };
-                return (query, source.from(at));
+                return (query, run.from(at));
             }
             _ => {}
         }
     }
-    (source, source.from(source.tokens.len()))
+    (run, run.from(run.tokens.len()))
 }
 
 fn begins_clause(tokens: &[TokenWithSpan]) -> bool {
@@ -76,21 +76,21 @@ fn begins_clause(tokens: &[TokenWithSpan]) -> bool {
     }
 }
 
-fn parse_query(source: Source<'_>) -> Result<Box<datafusion::sql::sqlparser::ast::Query>, SqlError> {
-    refuse_session(source)?;
-    let mut cursor = source.cursor();
+fn parse_query(run: TokenRun<'_>) -> Result<Box<datafusion::sql::sqlparser::ast::Query>, SqlError> {
+    refuse_session(run)?;
+    let mut cursor = run.cursor();
     let query = cursor.lift(|p| p.parse_query())?;
     cursor.expect_end()?;
     Ok(query)
 }
 
 /// `SESSION(src PARTITION BY ...)` would fail as a syntax error; it deserves the true reason.
-fn refuse_session(source: Source<'_>) -> Result<(), SqlError> {
-    for (at, pair) in source.tokens.windows(2).enumerate() {
+fn refuse_session(run: TokenRun<'_>) -> Result<(), SqlError> {
+    for (at, pair) in run.tokens.windows(2).enumerate() {
         if upper(&pair[0].token).as_deref() == Some("SESSION") && pair[1].token == Token::LParen {
             return Err(SqlError::unsupported("session windows are not supported")
                 .with_hint("use TUMBLE or HOP")
-                .at(source.from(at).cursor().position()));
+                .at(run.from(at).cursor().position()));
         }
     }
     Ok(())
@@ -105,9 +105,9 @@ struct Clauses {
 
 impl Clauses {
     /// The clauses in any order, each at most once.
-    fn parse(source: Source<'_>) -> Result<Self, SqlError> {
+    fn parse(run: TokenRun<'_>) -> Result<Self, SqlError> {
         let mut clauses = Self::default();
-        let mut cursor = source.cursor();
+        let mut cursor = run.cursor();
         while !cursor.at_end() {
             let position = cursor.position();
             let repeated = if cursor.take("EMIT") {

@@ -74,7 +74,7 @@ pub fn parse(sql: &str, bytes_max: usize) -> Result<Statement, SqlError> {
         );
     }
     let dialect = TidemillDialect::with_steps(STEPS_MIN + STEPS_PER_TOKEN * tokens.len());
-    let source = Source {
+    let source = TokenRun {
         sql,
         tokens: &tokens,
         dialect: &dialect,
@@ -115,7 +115,7 @@ fn tokenize(sql: &str) -> Result<Vec<TokenWithSpan>, SqlError> {
 
 /// A run of tokens of a statement's text, to be parsed as a whole.
 #[derive(Clone, Copy)]
-struct Source<'a> {
+struct TokenRun<'a> {
     sql: &'a str,
     tokens: &'a [TokenWithSpan],
     dialect: &'a TidemillDialect,
@@ -123,13 +123,13 @@ struct Source<'a> {
 
 /// sqlparser's parser over a run of tokens, with helpers for words that are no keywords of its own.
 struct Cursor<'a> {
-    source: Source<'a>,
+    source: TokenRun<'a>,
     parser: Parser<'a>,
     /// Where the run ends: the position of an error at its end.
     end: Location,
 }
 
-impl<'a> Source<'a> {
+impl<'a> TokenRun<'a> {
     fn cursor(self) -> Cursor<'a> {
         let end = self.tokens.last().map_or(Location::new(1, 1), |t| t.span.end);
         let parser = Parser::new(self.dialect)
@@ -279,7 +279,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// What is left of the run.
-    fn rest(&self) -> Source<'a> {
+    fn rest(&self) -> TokenRun<'a> {
         self.source.from(self.parser.index())
     }
 

@@ -24,7 +24,7 @@ pub(super) enum Input {
 
 /// Sums and counts per group. Sums of integers and NUMERIC are 128 bits wide whatever the result.
 #[derive(Debug)]
-pub(super) struct Groups {
+pub(super) struct SumGroups {
     function: Function,
     input: Input,
     input_scale: i8,
@@ -34,7 +34,7 @@ pub(super) struct Groups {
     counts: Vec<i64>,
 }
 
-impl Groups {
+impl SumGroups {
     /// No groups yet; `input_scale` is the scale of NUMERIC values.
     pub(super) fn new(function: Function, input: Input, input_scale: i8, output: DataType) -> Self {
         Self {
@@ -209,7 +209,7 @@ fn kept(filter: Option<&BooleanArray>, row: usize) -> bool {
     filter.is_none_or(|f| f.is_valid(row) && f.value(row))
 }
 
-impl GroupsAccumulator for Groups {
+impl GroupsAccumulator for SumGroups {
     fn update_batch(
         &mut self,
         values: &[ArrayRef],
@@ -264,12 +264,12 @@ impl GroupsAccumulator for Groups {
 /// The same for one group.
 #[derive(Debug)]
 pub(super) struct Single {
-    groups: Groups,
+    groups: SumGroups,
 }
 
 impl Single {
     /// One group of these.
-    pub(super) fn new(groups: Groups) -> Self {
+    pub(super) fn new(groups: SumGroups) -> Self {
         Self { groups }
     }
 }

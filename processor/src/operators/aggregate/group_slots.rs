@@ -19,7 +19,7 @@ const SAVED: u8 = 8;
 const EMITTED: u8 = 16;
 
 /// Slots of groups. A slot is an index into the columns of the aggregates' states.
-pub(super) struct Groups {
+pub(super) struct GroupSlots {
     index: HashTable<u32>,
     hasher: ahash::RandomState,
     panes: Vec<EventTime>,
@@ -41,7 +41,7 @@ pub(super) struct Groups {
 /// Bytes per slot beside the key: the columns above, the hash table and the allocation of the key.
 const SLOT_OVERHEAD: usize = 72;
 
-impl Groups {
+impl GroupSlots {
     /// No groups. `tracks_pending` tells whether changes are emitted before their window closes.
     pub(super) fn new(tracks_pending: bool) -> Self {
         Self {
