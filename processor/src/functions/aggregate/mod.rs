@@ -19,6 +19,9 @@ use datafusion::logical_expr::{Accumulator, AggregateUDFImpl, GroupsAccumulator,
 use sum_groups::{Input, Single, SumGroups};
 
 mod sum_groups;
+mod total;
+
+pub(crate) use total::TotalKind;
 
 /// Digits behind the point of an average of integers.
 pub(crate) const INTEGER_AVERAGE_SCALE: i8 = 6;
@@ -27,31 +30,25 @@ const NUMERIC_AVERAGE_DIGITS: i8 = 4;
 /// Digits of the results.
 const PRECISION: u8 = 38;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Function {
-    Sum,
-    Average,
-}
-
 /// `sum` or `avg`.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub(crate) struct ExactAggregate {
-    function: Function,
+    kind: TotalKind,
     signature: Signature,
 }
 
 impl ExactAggregate {
     pub(crate) fn sum() -> Self {
-        Self::new(Function::Sum)
+        Self::new(TotalKind::Sum)
     }
 
     pub(crate) fn avg() -> Self {
-        Self::new(Function::Average)
+        Self::new(TotalKind::Average)
     }
 
-    fn new(function: Function) -> Self {
+    fn new(kind: TotalKind) -> Self {
         Self {
-            function,
+            kind,
             signature: Signature::user_defined(Volatility::Immutable),
         }
     }
@@ -69,16 +66,13 @@ impl ExactAggregate {
             DataType::Float32 | DataType::Float64 => (Input::Float, 0),
             _ => (Input::Integer, 0),
         };
-        Ok(SumGroups::new(self.function, input, input_scale, output))
+        Ok(SumGroups::new(self.kind, input, input_scale, output))
     }
 }
 
 impl AggregateUDFImpl for ExactAggregate {
     fn name(&self) -> &str {
-        match self.function {
-            Function::Sum => "sum",
-            Function::Average => "avg",
-        }
+        self.kind.name()
     }
 
     fn aliases(&self) -> &[String] {
@@ -116,16 +110,16 @@ impl AggregateUDFImpl for ExactAggregate {
 
     fn return_type(&self, arg_types: &[DataType]) -> Result<DataType> {
         let argument = arg_types.first().unwrap_or(&DataType::Null);
-        Ok(match (self.function, argument) {
+        Ok(match (self.kind, argument) {
             (_, DataType::Float32 | DataType::Float64) => DataType::Float64,
-            (Function::Sum, DataType::Int16 | DataType::Int32) => DataType::Int64,
-            (Function::Sum, DataType::Decimal128(_, scale)) => DataType::Decimal128(PRECISION, *scale),
-            (Function::Sum, _) => DataType::Decimal128(PRECISION, 0),
-            (Function::Average, DataType::Decimal128(_, scale)) => {
+            (TotalKind::Sum, DataType::Int16 | DataType::Int32) => DataType::Int64,
+            (TotalKind::Sum, DataType::Decimal128(_, scale)) => DataType::Decimal128(PRECISION, *scale),
+            (TotalKind::Sum, _) => DataType::Decimal128(PRECISION, 0),
+            (TotalKind::Average, DataType::Decimal128(_, scale)) => {
                 let scale = scale.saturating_add(NUMERIC_AVERAGE_DIGITS).min(PRECISION as i8);
                 DataType::Decimal128(PRECISION, scale)
             }
-            (Function::Average, _) => DataType::Decimal128(PRECISION, INTEGER_AVERAGE_SCALE),
+            (TotalKind::Average, _) => DataType::Decimal128(PRECISION, INTEGER_AVERAGE_SCALE),
         })
     }
 

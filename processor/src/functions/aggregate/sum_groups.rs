@@ -9,7 +9,7 @@ use arrow::error::ArrowError;
 use datafusion::common::{Result, ScalarValue, plan_err};
 use datafusion::logical_expr::{Accumulator, EmitTo, GroupsAccumulator};
 
-use super::{Function, PRECISION};
+use super::{PRECISION, TotalKind};
 
 /// What is added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,7 +25,7 @@ pub(super) enum Input {
 /// Sums and counts per group. Sums of integers and NUMERIC are 128 bits wide whatever the result.
 #[derive(Debug)]
 pub(super) struct SumGroups {
-    function: Function,
+    kind: TotalKind,
     input: Input,
     input_scale: i8,
     output: DataType,
@@ -36,9 +36,9 @@ pub(super) struct SumGroups {
 
 impl SumGroups {
     /// No groups yet; `input_scale` is the scale of NUMERIC values.
-    pub(super) fn new(function: Function, input: Input, input_scale: i8, output: DataType) -> Self {
+    pub(super) fn new(kind: TotalKind, input: Input, input_scale: i8, output: DataType) -> Self {
         Self {
-            function,
+            kind,
             input,
             input_scale,
             output,
@@ -120,62 +120,33 @@ impl SumGroups {
         Ok(match &self.output {
             DataType::Float64 => Arc::new(
                 (0..counts.len())
-                    .map(|at| present(at).then(|| self.float_result(float[at], counts[at])))
+                    .map(|at| present(at).then(|| self.kind.double(float[at], counts[at])))
                     .collect::<Float64Array>(),
             ),
             DataType::Int64 => Arc::new(
                 (0..counts.len())
                     .map(|at| {
                         present(at)
-                            .then(|| i64::try_from(exact[at]).map_err(|_| overflow()))
+                            .then(|| {
+                                self.kind
+                                    .integer(exact[at], counts[at], -self.input_scale)
+                                    .ok_or_else(overflow)
+                            })
                             .transpose()
                     })
                     .collect::<Result<Int64Array, _>>()?,
             ),
             DataType::Decimal128(precision, scale) => {
+                let digits = *scale - self.input_scale;
+                let result = |at: usize| self.kind.decimal(exact[at], counts[at], digits, *precision);
                 let values = (0..counts.len())
-                    .map(|at| {
-                        present(at)
-                            .then(|| self.exact_result(exact[at], counts[at], *scale))
-                            .transpose()
-                    })
+                    .map(|at| present(at).then(|| result(at).ok_or_else(overflow)).transpose())
                     .collect::<Result<Decimal128Array, _>>()?;
                 Arc::new(values.with_precision_and_scale(*precision, *scale)?)
             }
             other => return plan_err!("{other} is no type of a sum"),
         })
     }
-
-    #[expect(clippy::cast_precision_loss, reason = "an average of doubles is a double")]
-    fn float_result(&self, sum: f64, count: i64) -> f64 {
-        match self.function {
-            Function::Sum => sum,
-            Function::Average => sum / count as f64,
-        }
-    }
-
-    fn exact_result(&self, sum: i128, count: i64, scale: i8) -> Result<i128, ArrowError> {
-        let result = match self.function {
-            Function::Sum => Some(sum),
-            Function::Average => average(sum, count, scale - self.input_scale),
-        };
-        result
-            .filter(|value| value.unsigned_abs() < 10_u128.pow(u32::from(PRECISION)))
-            .ok_or_else(overflow)
-    }
-}
-
-/// `sum / count` with `digits` further decimal digits, rounded half away from zero.
-fn average(sum: i128, count: i64, digits: i8) -> Option<i128> {
-    let count = i128::from(count);
-    let power = 10_i128.checked_pow(u32::try_from(digits).ok()?)?;
-    // Whole part and rest apart, so that nothing overflows that would fit the result.
-    let whole = (sum / count).checked_mul(power)?;
-    let rest = (sum % count).checked_mul(power)?;
-    let (quotient, remainder) = (rest / count, rest % count);
-    let round_up = count.unsigned_abs() <= remainder.unsigned_abs().checked_mul(2)?;
-    let rounded = quotient + if round_up { remainder.signum() } else { 0 };
-    whole.checked_add(rounded)
 }
 
 fn overflow() -> ArrowError {
@@ -248,7 +219,7 @@ impl GroupsAccumulator for SumGroups {
 
     fn convert_to_state(&self, values: &[ArrayRef], opt_filter: Option<&BooleanArray>) -> Result<Vec<ArrayRef>> {
         let rows = values[0].len();
-        let mut each = Self::new(self.function, self.input, self.input_scale, self.output.clone());
+        let mut each = Self::new(self.kind, self.input, self.input_scale, self.output.clone());
         each.resize(rows);
         each.add(&values[0], 1, |row| kept(opt_filter, row).then_some(row))?;
         each.state(EmitTo::All)
@@ -313,21 +284,5 @@ impl Accumulator for Single {
 
     fn size(&self) -> usize {
         size_of::<Self>() + self.groups.size()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn averages_round_half_away_from_zero() {
-        assert_eq!(average(1, 3, 6), Some(333_333));
-        assert_eq!(average(2, 3, 6), Some(666_667));
-        assert_eq!(average(-2, 3, 6), Some(-666_667));
-        assert_eq!(average(1, 2, 0), Some(1));
-        assert_eq!(average(-1, 2, 0), Some(-1));
-        assert_eq!(average(5, 1, 0), Some(5));
-        assert_eq!(average(i128::MAX, 1, 4), None);
     }
 }

@@ -10,7 +10,8 @@ use super::count::CountState;
 use super::distinct::DistinctState;
 use super::extreme::{ByteExtremeState, ExtremeState};
 use super::physical::Family;
-use super::total::{DoubleTotalState, ExactTotalState, TotalKind};
+use super::total::{DoubleTotalState, ExactTotalState};
+use crate::functions::aggregate::TotalKind;
 use crate::operators::OperatorError;
 use crate::plan::graph::{AggregateCall, AggregateFunction};
 

@@ -4,31 +4,14 @@
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, Decimal128Array, Float64Array, Int64Array};
-use arrow::datatypes::{DataType, Decimal128Type, DecimalType, i256};
+use arrow::datatypes::DataType;
 use protocol::codec::{DecodeError, Reader};
 
 use super::physical::{Family, decimal_form, decimals, doubles, for_each_counted, integers};
 use super::state::{AggregateState, Input};
+use crate::functions::aggregate::TotalKind;
 use crate::operators::OperatorError;
 use crate::operators::expression::conform;
-
-/// Which result a total gives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum TotalKind {
-    /// The sum; NULL without values.
-    Sum,
-    /// The sum over the count; NULL without values.
-    Average,
-}
-
-impl TotalKind {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Sum => "sum",
-            Self::Average => "avg",
-        }
-    }
-}
 
 /// Exact totals of integers and decimals.
 pub(super) struct ExactTotalState {
@@ -60,33 +43,20 @@ impl ExactTotalState {
         OperatorError::Overflow(format!("{} is out of the range of {}", self.kind.name(), self.output))
     }
 
-    /// A result as a decimal of `scale`: exact for a sum, rounded half away from zero for an average.
     fn decimal(&self, slot: usize, precision: u8, scale: i8) -> Result<i128, OperatorError> {
-        let mut value = i256::from_i128(self.sums[slot]);
-        let mut divisor = i256::from_i128(match self.kind {
-            TotalKind::Sum => 1,
-            TotalKind::Average => i128::from(self.counts[slot]),
-        });
-        let shift = i32::from(scale) - i32::from(self.input_scale);
-        let power = i256::from_i128(10).checked_pow(shift.unsigned_abs());
-        let power = power.ok_or_else(|| self.overflow())?;
-        let scaled = match 0 <= shift {
-            true => &mut value,
-            false => &mut divisor,
-        };
-        *scaled = scaled.checked_mul(power).ok_or_else(|| self.overflow())?;
-        let rounded = divide_rounding(value, divisor).and_then(i256::to_i128);
-        rounded
-            .filter(|value| Decimal128Type::is_valid_decimal_precision(*value, precision))
-            .ok_or_else(|| self.overflow())
+        let digits = scale - self.input_scale;
+        let result = self.kind.decimal(self.sums[slot], self.counts[slot], digits, precision);
+        result.ok_or_else(|| self.overflow())
+    }
+
+    fn integer(&self, slot: usize) -> Result<i64, OperatorError> {
+        let result = self.kind.integer(self.sums[slot], self.counts[slot], -self.input_scale);
+        result.ok_or_else(|| self.overflow())
     }
 
     fn double(&self, slot: usize) -> f64 {
         let sum = self.sums[slot] as f64 / 10f64.powi(i32::from(self.input_scale));
-        match self.kind {
-            TotalKind::Sum => sum,
-            TotalKind::Average => sum / self.counts[slot] as f64,
-        }
+        self.kind.double(sum, self.counts[slot])
     }
 
     /// The slots with their results, NULL where no value was counted.
@@ -163,10 +133,7 @@ impl AggregateState for ExactTotalState {
             let values = self.results(slots, |slot| Ok(self.double(slot)))?;
             return conform(Arc::new(Float64Array::from(values)), &self.output).map_err(OperatorError::Result);
         }
-        let values = self.results(slots, |slot| {
-            let value = self.decimal(slot, Decimal128Type::MAX_PRECISION, 0)?;
-            i64::try_from(value).map_err(|_| self.overflow())
-        })?;
+        let values = self.results(slots, |slot| self.integer(slot))?;
         let values: ArrayRef = Arc::new(Int64Array::from(values));
         let narrow = conform(Arc::clone(&values), &self.output).map_err(OperatorError::Result)?;
         // The cast gives NULL for what does not fit.
@@ -246,10 +213,9 @@ impl AggregateState for DoubleTotalState {
         let values: Float64Array = slots
             .iter()
             .map(|slot| *slot as usize)
-            .map(|slot| match (self.counts[slot], self.kind) {
-                (0, _) => None,
-                (_, TotalKind::Sum) => Some(self.sums[slot]),
-                (count, TotalKind::Average) => Some(self.sums[slot] / count as f64),
+            .map(|slot| match self.counts[slot] {
+                0 => None,
+                count => Some(self.kind.double(self.sums[slot], count)),
             })
             .collect();
         conform(Arc::new(values), &self.output).map_err(OperatorError::Result)
@@ -268,19 +234,5 @@ impl AggregateState for DoubleTotalState {
 
     fn memory_bytes(&self, groups: usize) -> usize {
         groups * (size_of::<f64>() + size_of::<i64>())
-    }
-}
-
-/// Integer division rounded half away from zero, as PostgreSQL rounds NUMERIC. `divisor` is above zero.
-fn divide_rounding(value: i256, divisor: i256) -> Option<i256> {
-    let quotient = value.checked_div(divisor)?;
-    let remainder = value.checked_rem(divisor)?;
-    let twice = remainder.wrapping_abs().checked_mul(i256::from_i128(2))?;
-    if twice < divisor {
-        return Some(quotient);
-    }
-    match value.is_negative() {
-        true => quotient.checked_sub(i256::ONE),
-        false => quotient.checked_add(i256::ONE),
     }
 }
