@@ -20,6 +20,7 @@ pub mod changelog;
 pub mod changes;
 pub mod epoch;
 pub mod key;
+mod overlay;
 pub mod recovery;
 mod rocks;
 mod store;

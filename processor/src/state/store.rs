@@ -1,12 +1,12 @@
 //! The state of a query as its operators see it: the committed epoch, under the changes of the epoch in flight, under
 //! the changes of the current one.
 
-use std::ops::Bound;
 use std::sync::Arc;
 
 use super::cache::Cache;
 use super::changes::Changes;
-use super::key::{TableId, prefix_end, write_key};
+use super::key::{TableId, write_key};
+use super::overlay::{LimitedVisit, ScanRange};
 use super::rocks::{CommittedEpoch, Rocks, StateError};
 
 /// Ordered key-value tables of one query. Owned by the query's thread.
@@ -84,61 +84,13 @@ impl StateStore {
         prefix: &[u8],
         after: Option<&[u8]>,
         limit: usize,
-        mut visit: impl FnMut(&[u8], &[u8]) -> Result<(), StateError>,
+        visit: impl FnMut(&[u8], &[u8]) -> Result<(), StateError>,
     ) -> Result<ScanEnd, StateError> {
-        let end = prefix_end(prefix);
-        let start = match after {
-            Some(after) => Bound::Excluded(after),
-            None => Bound::Included(prefix),
-        };
-        let overlay = self.overlay(start, end.as_deref());
-        let mut overlay = overlay.range(start, end.as_deref()).peekable();
-        let mut visited = 0;
-        let mut last = Vec::new();
-        let mut failed = None;
-        let mut more = false;
-        // Answers whether the scan goes on.
-        let mut give = |key: &[u8], value: &[u8]| {
-            if visited == limit {
-                more = true;
-                return false;
-            }
-            visited += 1;
-            last.clear();
-            last.extend_from_slice(key);
-            match visit(key, value) {
-                Ok(()) => true,
-                Err(error) => {
-                    failed = Some(error);
-                    false
-                }
-            }
-        };
-        let mut going = true;
-        self.rocks.scan(prefix, after.unwrap_or(prefix), |key, value| {
-            if after == Some(key) {
-                return true;
-            }
-            while let Some((changed, new)) = overlay.next_if(|(changed, _)| *changed < key) {
-                going = new.is_none_or(|new| give(changed, new));
-                if !going {
-                    return false;
-                }
-            }
-            going = match overlay.next_if(|(changed, _)| *changed == key) {
-                Some((_, new)) => new.is_none_or(|new| give(key, new)),
-                None => give(key, value),
-            };
-            going
-        })?;
-        while going && let Some((changed, new)) = overlay.next() {
-            going = new.is_none_or(|new| give(changed, new));
-        }
-        match (failed, more) {
-            (Some(error), _) => Err(error),
-            (None, true) => Ok(ScanEnd::More(last)),
-            (None, false) => Ok(ScanEnd::Complete),
-        }
+        let range = ScanRange::new(prefix, after);
+        let overlay = range.overlay(self.in_flight.as_deref().into_iter().chain([&self.current]));
+        let mut visit = LimitedVisit::new(limit, visit);
+        range.scan(&self.rocks, &overlay, |key, value| visit.give(key, value))?;
+        visit.end()
     }
 
     /// Closes the current epoch: its changes become those in flight and a new epoch begins.
@@ -182,19 +134,5 @@ impl StateStore {
     /// The state on disk.
     pub fn rocks(&self) -> &Arc<Rocks> {
         &self.rocks
-    }
-
-    /// The changes of both open epochs in a range, the current one's on top.
-    fn overlay(&self, start: Bound<&[u8]>, end: Option<&[u8]>) -> Changes {
-        let mut merged = Changes::default();
-        if let Some(in_flight) = &self.in_flight {
-            for (key, value) in in_flight.range(start, end) {
-                merged.set(key, value);
-            }
-        }
-        for (key, value) in self.current.range(start, end) {
-            merged.set(key, value);
-        }
-        merged
     }
 }
