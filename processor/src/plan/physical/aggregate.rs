@@ -9,7 +9,8 @@ use datafusion::logical_expr::{Aggregate, Expr, ExprSchemable};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::Column;
 
-use super::{GroupColumn, Grouping, Pipeline, unalias, window_fields, window_plan};
+use super::window::{window_fields, window_plan};
+use super::{GroupColumn, Grouping, Pipeline, unalias};
 use crate::error::SqlError;
 use crate::plan::context::external;
 use crate::plan::graph::{AggregateCall, AggregateFunction, AggregatePlan};
