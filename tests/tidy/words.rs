@@ -121,7 +121,7 @@ fn batches_are_opened_where_they_are_counted() {
         // Where a query begins or ends by time, once when it is created.
         "processor/src/engine/bounds.rs offset_for_timestamp(",
         "processor/src/query/scan/reader.rs Records::open(",
-        "processor/src/runtime/source/mod.rs Records::open(",
+        "processor/src/runtime/source/decode.rs Records::open(",
         // The changelog of a query's state, once at its start.
         "processor/src/state/recovery.rs .records(",
     ];

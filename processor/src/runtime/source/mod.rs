@@ -1,6 +1,7 @@
 //! The source of a query: partitions read in turn through `storage`, decoded into batches of rows, with their time.
 
 mod chunk;
+mod decode;
 mod offsets;
 mod pins;
 
@@ -10,7 +11,7 @@ use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::TimestampMicrosecondType;
 use datafusion::physical_expr::PhysicalExpr;
 use protocol::ids::{LeaderEpoch, NO_LEADER_EPOCH, Offset, PartitionId, TopicId, TopicPartition};
-use protocol::records::{Batch, Decompressor, Records};
+use protocol::records::Decompressor;
 use storage::{Isolation, Log, Marks, Pin, ReadError, VisibleReader};
 use tokio::sync::watch;
 
@@ -18,7 +19,7 @@ pub(super) use self::chunk::{BadRecord, Chunk, RecordWalk};
 use self::offsets::{start_offset, verify};
 pub(super) use self::pins::SourcePins;
 use super::error::{RunError, SourceError};
-use crate::formats::{Decoded, RecordOrigin, SourceDecoder};
+use crate::formats::SourceDecoder;
 use crate::operators::OperatorError;
 use crate::operators::evaluate_time;
 use crate::plan::graph::SourcePlan;
@@ -327,84 +328,6 @@ impl Source {
         self.moved |= partition.position < next;
         partition.position = next;
         next
-    }
-
-    /// Decodes batches until enough is open; answers how many that were.
-    fn decode(&mut self, index: usize, batches: &[Batch]) -> Result<(Chunk, usize), RunError> {
-        let mut offsets = Vec::new();
-        let mut bad = Vec::new();
-        let mut kept = Vec::with_capacity(batches.len());
-        let (mut decoded, mut opened) = (0, 0);
-        for batch in batches {
-            if OPENED_BYTES_PER_ROUND <= opened {
-                break;
-            }
-            decoded += 1;
-            let origin = RecordOrigin {
-                partition: self.partitions[index].name.partition,
-                batch_max_timestamp: batch.header.max_timestamp,
-            };
-            let records = match Records::open(batch, self.limits.batch_bytes_max, &mut self.decompressor) {
-                Ok(records) => records,
-                Err(error) => {
-                    bad.push(BadRecord::new(batch.header.base_offset, error.to_string()));
-                    continue;
-                }
-            };
-            self.decode_records(index, origin, &records, &mut offsets, &mut bad);
-            opened += records.data().len();
-            kept.push(records);
-        }
-        let rows = self.decoder.finish().map_err(OperatorError::Arrow)?;
-        let chunk = Chunk {
-            partition: index,
-            rows,
-            offsets,
-            bad,
-            records: kept,
-        };
-        Ok((chunk, decoded))
-    }
-
-    fn decode_records(
-        &mut self,
-        index: usize,
-        origin: RecordOrigin,
-        records: &Records,
-        offsets: &mut Vec<Offset>,
-        bad: &mut Vec<BadRecord>,
-    ) {
-        let partition = &self.partitions[index];
-        let (from, until) = (partition.position, partition.until.unwrap_or(Offset::MAX));
-        let mut next = records.header().base_offset;
-        for record in records {
-            let record = match record {
-                Ok(record) => record,
-                Err(error) => {
-                    // The rest of the batch cannot be told apart: it counts as one bad record.
-                    if from <= next && next < until {
-                        bad.push(BadRecord::new(next, error.to_string()));
-                    }
-                    return;
-                }
-            };
-            next = record.offset + 1;
-            if record.offset < from || until <= record.offset {
-                continue;
-            }
-            match self.decoder.push(origin, &record) {
-                Ok(Decoded::Row) => offsets.push(record.offset),
-                Ok(Decoded::Repaired) => {
-                    offsets.push(record.offset);
-                    bad.push(BadRecord {
-                        offset: record.offset,
-                        reason: "fields that could not be read became NULL".into(),
-                        repaired: true,
-                    });
-                }
-                Err(error) => bad.push(BadRecord::new(record.offset, error.reason)),
-            }
-        }
     }
 
     fn chunk_time(&self, rows: &RecordBatch) -> Result<ChunkTime, RunError> {
