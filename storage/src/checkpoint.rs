@@ -56,6 +56,11 @@ pub(crate) fn replace(fs: &dyn Fs, path: &Path, bytes: &[u8], sync: Sync) -> Res
 
 /// Reads a small file; `None` when it does not exist.
 pub(crate) fn read_small(fs: &dyn Fs, path: &Path) -> Result<Option<Vec<u8>>, IoFailure> {
+    read_at_most(fs, path, SMALL_FILE_BYTES_MAX)
+}
+
+/// Reads a file of `bytes_max` at most, a longer one is an error; `None` when it does not exist.
+pub(crate) fn read_at_most(fs: &dyn Fs, path: &Path, bytes_max: u64) -> Result<Option<Vec<u8>>, IoFailure> {
     let read = || -> io::Result<Option<Vec<u8>>> {
         let file = match fs.open(path, OpenMode::Read) {
             Ok(file) => file,
@@ -63,7 +68,7 @@ pub(crate) fn read_small(fs: &dyn Fs, path: &Path) -> Result<Option<Vec<u8>>, Io
             Err(error) => return Err(error),
         };
         let len = file.metadata()?.len;
-        if SMALL_FILE_BYTES_MAX < len {
+        if bytes_max < len {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidData,
                 "file is far larger than its kind can be",

@@ -24,6 +24,9 @@ pub struct StorageConfig {
     pub mmap: bool,
     /// Time after which a producer id that wrote nothing is forgotten (Kafka's `producer.id.expiration.ms`).
     pub producer_id_expiration_ms: i64,
+    /// Producer ids that one log remembers. At the bound the one that was silent for longest is forgotten; ids with an
+    /// open transaction stay, whatever their number.
+    pub producer_ids_max: usize,
     /// Bytes of recent batches kept in memory for readers at the tail, over all logs of the node.
     pub batch_cache_bytes: usize,
     /// Free bytes of the data folder's file system below which appends by clients are refused. 0: never.
@@ -45,6 +48,7 @@ impl StorageConfig {
             flush_threads: 8,
             mmap: true,
             producer_id_expiration_ms: 86_400_000,
+            producer_ids_max: 100_000,
             batch_cache_bytes: 64 * 1024 * 1024,
             low_space_bytes: 0,
             pinned_bytes_max: u64::MAX,

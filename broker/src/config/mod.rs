@@ -125,6 +125,8 @@ pub struct StorageSettings {
     pub low_space_bytes: u64,
     /// Bytes of one partition that queries may keep from retention.
     pub pinned_bytes_max: u64,
+    /// Producer ids that one partition remembers.
+    pub producer_ids_max: usize,
     /// Longest time between an append and its flush.
     pub flush_delay_max: Duration,
     /// The same for a topic with durability `async`; never shorter.

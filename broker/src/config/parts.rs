@@ -22,6 +22,7 @@ impl BrokerConfig {
             async_flush_delay: self.storage.async_flush_delay,
             mmap: self.storage.mmap,
             producer_id_expiration_ms: i64::try_from(expiration).unwrap_or(i64::MAX),
+            producer_ids_max: self.storage.producer_ids_max,
             batch_cache_bytes: self.storage.batch_cache_bytes,
             low_space_bytes: self.storage.low_space_bytes,
             pinned_bytes_max: self.storage.pinned_bytes_max,

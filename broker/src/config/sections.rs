@@ -81,6 +81,7 @@ pub static SETTINGS: &[Setting] = &[
     quoted("storage.durability", "fsync", "What acks=all waits for: fsync (the device) or async (the page cache). Topics may choose with tidemill.durability."),
     quoted("storage.low_space", "256MiB", "Produce is refused when the file system has less room than this."),
     quoted("storage.max_pinned", "16GiB", "Bytes of one partition that queries may keep from retention. Beyond it the oldest records go, and a query that has not read them fails."),
+    bare("storage.max_producer_ids", "100000", "Most producer ids that one partition remembers; at most 1000000. Beyond it the one that was silent for longest is forgotten, unless it has an open transaction."),
     quoted("storage.flush_delay", "10ms", "Longest time between an append and the beginning of its flush, where durability is fsync."),
     quoted("storage.async_flush_delay", "1s", "The same where durability is async: what a power cut may take. Never shorter than storage.flush_delay."),
     quoted("storage.batch_cache", "64MiB", "Memory for recently written batches, from which consumers at the tail are served."),

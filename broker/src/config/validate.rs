@@ -106,11 +106,24 @@ fn kafka(reader: &Reader<'_>, static_keys: BTreeMap<String, String>) -> Result<K
     })
 }
 
+/// Most producer ids that one partition may be told to remember: what it keeps of each is written at every roll, and a
+/// start reads no file of producers beyond 256 MiB.
+const PRODUCER_IDS_MAX: usize = 1_000_000;
+
+fn producer_ids_max(reader: &Reader<'_>) -> Result<usize, ConfigError> {
+    let path = "storage.max_producer_ids";
+    match reader.positive(path)? {
+        number if PRODUCER_IDS_MAX < number => Err(reader.invalid(path, format!("must be at most {PRODUCER_IDS_MAX}"))),
+        number => Ok(number),
+    }
+}
+
 fn storage(reader: &Reader<'_>) -> Result<StorageSettings, ConfigError> {
     let durabilities = [("fsync", Durability::Fsync), ("async", Durability::Async)];
     Ok(StorageSettings {
         durability: reader.choice("storage.durability", &durabilities)?,
         pinned_bytes_max: reader.size("storage.max_pinned")? as u64,
+        producer_ids_max: producer_ids_max(reader)?,
         low_space_bytes: parse_size(reader.text("storage.low_space"))
             .map_err(|error| reader.invalid("storage.low_space", error))?,
         flush_delay_max: reader.duration("storage.flush_delay")?,

@@ -38,6 +38,8 @@ pub(super) struct Folder<'a> {
     pub(super) dir: &'a Path,
     pub(super) files: &'a Files,
     pub(super) config: &'a LogConfig,
+    /// Most producers that the log remembers.
+    pub(super) producer_ids_max: usize,
 }
 
 /// What the end of a segment's file looks like.
@@ -95,6 +97,11 @@ impl Tail {
 }
 
 impl Folder<'_> {
+    /// The producers' state below `offset`.
+    pub(super) fn producers_at(&self, offset: Offset) -> Result<Producers, IoFailure> {
+        producers_at(&**self.fs, self.dir, self.files, offset, self.producer_ids_max)
+    }
+
     /// Loads a sealed segment.
     pub(super) fn load_sealed(&self, slot: usize) -> Result<LoadedSegment, IoFailure> {
         let base = self.files.bases[slot];
@@ -201,7 +208,7 @@ impl Folder<'_> {
 
     /// Walks a whole sealed segment and writes its indexes anew.
     fn rebuild_sealed(&self, base: Offset, next_base: Offset) -> Result<LoadedSegment, IoFailure> {
-        let mut producers = producers_at(&**self.fs, self.dir, self.files, base)?;
+        let mut producers = self.producers_at(base)?;
         let path = self.path(base, FileKind::Log);
         let rebuilt = self.walk_whole(base, next_base, &mut producers);
         rebuilt.map_err(|error| IoFailure::new("rebuild the indexes of", path, error))

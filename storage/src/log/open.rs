@@ -18,7 +18,6 @@ use super::{
     load::Folder,
     marks::MarkBoard,
     recover::TailWalk,
-    replay::producers_at,
 };
 use crate::{
     cache::TailCache,
@@ -162,7 +161,7 @@ impl Opening<'_> {
         let epochs = EpochHistory::read(&*self.node.fs, self.dir)?.unwrap_or_default();
         Ok(Parts {
             segments: vec![segment],
-            producers: Producers::default(),
+            producers: Producers::new(self.node.config.producer_ids_max),
             epochs,
             next_offset: end,
             recovery,
@@ -196,7 +195,7 @@ impl Opening<'_> {
             segments.push(loaded.segment);
         }
         segments.push(active.segment);
-        let producers = producers_at(&*self.node.fs, self.dir, &self.files, next_offset)?;
+        let producers = folder.producers_at(next_offset)?;
         Ok(Some(Parts {
             segments,
             producers,
@@ -221,7 +220,7 @@ impl Opening<'_> {
             recovery.quarantined.extend(loaded.damaged);
             segments.push(loaded.segment);
         }
-        let mut producers = producers_at(&*self.node.fs, self.dir, &self.files, self.files.bases[slot])?;
+        let mut producers = folder.producers_at(self.files.bases[slot])?;
         let mut epochs = self.epochs_before(slot)?;
         let without_gaps = self.mark.is_some() && !self.config.compacted;
         let mut walk = TailWalk {
@@ -358,6 +357,7 @@ impl Opening<'_> {
             dir: self.dir,
             files: &self.files,
             config: self.config,
+            producer_ids_max: self.node.config.producer_ids_max,
         }
     }
 }

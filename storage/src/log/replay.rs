@@ -10,7 +10,7 @@ use protocol::{
 
 use super::files::Files;
 use crate::{
-    checkpoint::read_small,
+    checkpoint::read_at_most,
     error::IoFailure,
     fs::{Fs, OpenMode},
     producers::{CompletedTransaction, Producers, apply_windows, decode_snapshot},
@@ -20,9 +20,20 @@ use crate::{
     },
 };
 
-/// Computes the producers' state below `offset`.
-pub(super) fn producers_at(fs: &dyn Fs, dir: &Path, files: &Files, offset: Offset) -> Result<Producers, IoFailure> {
-    let (from, mut producers) = newest_snapshot(fs, dir, files, offset)?;
+/// Longest file of producers that is read: some twenty times what [`crate::StorageConfig::producer_ids_max`] makes of it
+/// by default. A longer one is not of ours.
+const PRODUCER_FILE_BYTES_MAX: u64 = 256 * 1024 * 1024;
+
+/// Computes the producers' state below `offset`, `ids_max` of them. A snapshot that cannot be used costs time, never the
+/// log.
+pub(super) fn producers_at(
+    fs: &dyn Fs,
+    dir: &Path,
+    files: &Files,
+    offset: Offset,
+    ids_max: usize,
+) -> Result<Producers, IoFailure> {
+    let (from, mut producers) = newest_snapshot(fs, dir, files, offset, ids_max);
     if from == offset {
         return Ok(producers);
     }
@@ -57,32 +68,38 @@ pub(super) fn apply_batch(
     producers.apply_marker(&marker, header.base_offset)
 }
 
-fn newest_snapshot(fs: &dyn Fs, dir: &Path, files: &Files, offset: Offset) -> Result<(Offset, Producers), IoFailure> {
+fn newest_snapshot(fs: &dyn Fs, dir: &Path, files: &Files, offset: Offset, ids_max: usize) -> (Offset, Producers) {
     for snapshot in files.snapshots.iter().rev().filter(|snapshot| **snapshot <= offset) {
         let path = name::path(dir, *snapshot, FileKind::Snapshot);
-        let Some(bytes) = read_small(fs, &path)? else { continue };
-        let producers = match decode_snapshot(&bytes) {
-            Ok(producers) => producers,
-            Err(error) => {
-                tracing::warn!(path = %path.display(), %error, "producer snapshot not used");
-                continue;
-            }
+        let Some(bytes) = read_producers(fs, &path) else {
+            continue;
         };
-        return Ok((*snapshot, fill_windows(fs, dir, *snapshot, producers)?));
+        match decode_snapshot(&bytes, ids_max) {
+            Ok(mut producers) => {
+                fill_windows(fs, dir, *snapshot, &mut producers);
+                return (*snapshot, producers);
+            }
+            Err(error) => tracing::warn!(path = %path.display(), %error, "producer snapshot not used"),
+        }
     }
-    Ok((files.bases.first().copied().unwrap_or(0), Producers::default()))
+    let first = files.bases.first().copied().unwrap_or(0);
+    (first, Producers::new(ids_max))
 }
 
-fn fill_windows(fs: &dyn Fs, dir: &Path, snapshot: Offset, producers: Producers) -> Result<Producers, IoFailure> {
+fn fill_windows(fs: &dyn Fs, dir: &Path, snapshot: Offset, producers: &mut Producers) {
     let path = name::path(dir, snapshot, FileKind::ProducerWindows);
-    let Some(bytes) = read_small(fs, &path)? else {
-        return Ok(producers);
-    };
-    let (producers, intact) = apply_windows(producers, &bytes);
-    if !intact {
+    let Some(bytes) = read_producers(fs, &path) else { return };
+    if !apply_windows(producers, &bytes) {
         tracing::warn!(path = %path.display(), "producer windows are damaged, only the last batch of each is known");
     }
-    Ok(producers)
+}
+
+/// A file of producers; `None` when there is none or it cannot be read.
+fn read_producers(fs: &dyn Fs, path: &Path) -> Option<Vec<u8>> {
+    read_at_most(fs, path, PRODUCER_FILE_BYTES_MAX).unwrap_or_else(|error| {
+        tracing::warn!(%error, "a file of producers is not used");
+        None
+    })
 }
 
 fn replay(

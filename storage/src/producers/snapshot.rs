@@ -50,8 +50,9 @@ pub(crate) fn encode_snapshot(producers: &Producers) -> Vec<u8> {
     bytes
 }
 
-/// Reads a snapshot. Windows hold only the last batch until [`super::apply_windows`] fills them.
-pub(crate) fn decode_snapshot(mut bytes: &[u8]) -> Result<Producers, SnapshotError> {
+/// Reads a snapshot, of which the `ids_max` youngest producers are kept. Windows hold only the last batch until
+/// [`super::apply_windows`] fills them.
+pub(crate) fn decode_snapshot(mut bytes: &[u8], ids_max: usize) -> Result<Producers, SnapshotError> {
     if bytes.len() < 10 {
         return Err(SnapshotError::Length);
     }
@@ -68,6 +69,7 @@ pub(crate) fn decode_snapshot(mut bytes: &[u8]) -> Result<Producers, SnapshotErr
         return Err(SnapshotError::Length);
     }
     Ok(Producers::from_entries(
+        ids_max,
         bytes.chunks_exact(ENTRY_SIZE).map(decode_entry),
     ))
 }

@@ -38,21 +38,20 @@ pub(crate) fn encode_windows(producers: &Producers) -> Vec<u8> {
 }
 
 /// Fills the windows of a snapshot's producers from its sidecar. Entries that do not continue what the snapshot says are
-/// left as they are. Returns false when the sidecar is damaged.
-pub(crate) fn apply_windows(producers: Producers, bytes: &[u8]) -> (Producers, bool) {
-    let Some(mut windows) = decode(bytes) else {
-        return (producers, false);
+/// left as they are. Returns false when the sidecar is damaged; nothing is changed then.
+pub(crate) fn apply_windows(producers: &mut Producers, bytes: &[u8]) -> bool {
+    let Some(windows) = decode(bytes) else {
+        return false;
     };
-    let entries = producers.entries.into_values().map(|mut entry| {
-        if let Some(full) = windows.remove(&entry.producer_id)
+    for entry in producers.entries.values_mut() {
+        if let Some(full) = windows.get(&entry.producer_id)
             && full.epoch == entry.epoch
             && full.last_batch().map(key) == entry.last_batch().map(key)
         {
-            entry.window_from(&full);
+            entry.window_from(full);
         }
-        entry
-    });
-    (Producers::from_entries(entries), true)
+    }
+    true
 }
 
 fn key(batch: &BatchMeta) -> (i32, i64, i32) {

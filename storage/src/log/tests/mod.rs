@@ -2,6 +2,7 @@
 
 mod appending;
 mod model;
+mod producing;
 mod reading;
 mod recovering;
 mod retaining;
