@@ -34,6 +34,8 @@ impl DataDirectory {
     /// Creates the folder when it is missing and locks it.
     pub(crate) fn open(fs: &Arc<dyn Fs>, path: &Path) -> Result<Self, OpenError> {
         let topics = path.join(TOPICS);
+        let is_there = |folder: &&Path| fs.exists(or_here(folder)).unwrap_or(false);
+        let oldest = path.ancestors().find(is_there).unwrap_or(Path::new("")).to_owned();
         fs.create_dir_all(&topics)
             .map_err(|error| IoFailure::new("create", &topics, error))?;
         let lock_path = path.join(LOCK);
@@ -41,11 +43,7 @@ impl DataDirectory {
             .lock(&lock_path)
             .map_err(|error| IoFailure::new("lock", &lock_path, error))?
             .ok_or_else(|| OpenError::Locked(path.to_owned()))?;
-        // Always: a run before this one may have been killed between making the folders and syncing them.
-        for folder in [path, parent(path)] {
-            fs.sync_dir(folder)
-                .map_err(|error| IoFailure::new("sync", folder, error))?;
-        }
+        sync_names(&**fs, path, &oldest)?;
         Ok(Self {
             path: path.to_owned(),
             fs: Arc::clone(fs),
@@ -100,6 +98,31 @@ impl DataDirectory {
     }
 }
 
+/// Makes the name of the data folder durable, and those of the folders above it, up to the root: a run before this one
+/// may have been killed between making them and syncing them. `oldest` is the last one that was there before this run.
+fn sync_names(fs: &dyn Fs, path: &Path, oldest: &Path) -> Result<(), IoFailure> {
+    let must_be_synced = |folder: &Path| folder.starts_with(oldest) || Some(folder) == path.parent();
+    for folder in path.ancestors() {
+        let is_ours = must_be_synced(folder);
+        let folder = or_here(folder);
+        match fs.sync_dir(folder) {
+            Err(error) if is_ours => return Err(IoFailure::new("sync", folder, error)),
+            // Most likely it is one that belongs to the system and may not be read.
+            Err(error) => tracing::debug!(folder = %folder.display(), %error, "a folder above the data is not synced"),
+            Ok(()) => {}
+        }
+    }
+    Ok(())
+}
+
+/// The last ancestor of a relative path is the empty one: the folder that the process runs in.
+fn or_here(folder: &Path) -> &Path {
+    match folder.as_os_str().is_empty() {
+        true => Path::new("."),
+        false => folder,
+    }
+}
+
 /// Name that a partition folder takes when its topic is deleted: Kafka's `<topic>-<partition>.<id>-delete`, with the
 /// topic id where Kafka draws a random one. A long topic name is cut to fit.
 pub(crate) fn deleted_folder(dir: &Path, partition: &TopicPartition, topic_id: TopicId) -> PathBuf {
@@ -138,6 +161,29 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
+    use crate::faulty_fs::{FaultyFs, Loss};
+
+    #[test]
+    fn every_new_folder_above_the_data_survives_the_power() {
+        for path in ["/a/b/c", "a/b/c"].map(Path::new) {
+            for is_killed in [false, true] {
+                let mut fs = FaultyFs::new();
+                if is_killed {
+                    // A run before this one came as far as making the folders.
+                    fs.create_dir_all(&path.join(TOPICS)).expect("created");
+                    fs = fs.crash(Loss::Killed);
+                }
+                let shared: Arc<dyn Fs> = Arc::clone(&fs) as Arc<dyn Fs>;
+                drop(DataDirectory::open(&shared, path).expect("opens"));
+                let fs = fs.crash(Loss::Unsynced);
+                assert!(
+                    fs.exists(&path.join(TOPICS)).expect("powered"),
+                    "{}, killed before: {is_killed}",
+                    path.display()
+                );
+            }
+        }
+    }
 
     #[test]
     fn deleted_folders_are_known_again_and_fit_a_name() {

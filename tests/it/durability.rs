@@ -282,7 +282,7 @@ fn at_every_point(syncfs_threshold: usize, seeds: u64, power_off_at: impl Fn(u64
     for point in 1.. {
         let random = (0..seeds).map(|seed| Loss::Random(point + seed * 1_000_000));
         let mut reached = false;
-        for loss in [Loss::Unsynced, Loss::Nothing].into_iter().chain(random) {
+        for loss in [Loss::Unsynced, Loss::Nothing, Loss::Killed].into_iter().chain(random) {
             let faults = power_off_at(point);
             let (outcome, went_off) = survive(faults, loss, syncfs_threshold);
             assert_eq!(outcome, Ok(()), "{faults:?}, {loss:?}, syncfs above {syncfs_threshold}");
@@ -319,7 +319,7 @@ fn nothing_acknowledged_is_lost_when_the_power_goes_in_any_write() {
 fn nothing_acknowledged_is_lost_when_any_sync_fails() {
     for threshold in BOTH_WAYS {
         for point in 1..60 {
-            for loss in [Loss::Unsynced, Loss::Nothing] {
+            for loss in [Loss::Unsynced, Loss::Nothing, Loss::Killed] {
                 let faults = Faults {
                     fail_sync: Some(point),
                     ..Faults::default()

@@ -364,14 +364,12 @@ impl Opening<'_> {
 
 /// Creates the folder when it is missing, and checks whose it is.
 fn prepare_folder(fs: &Arc<dyn Fs>, dir: &Path, topic_id: TopicId) -> Result<(), OpenError> {
-    let is_new = !fs.exists(dir).map_err(|error| IoFailure::new("look for", dir, error))?;
-    if is_new {
-        fs.create_dir_all(dir)
-            .map_err(|error| IoFailure::new("create", dir, error))?;
-        let parent = parent(dir);
-        fs.sync_dir(parent)
-            .map_err(|error| IoFailure::new("sync", parent, error))?;
-    }
+    fs.create_dir_all(dir)
+        .map_err(|error| IoFailure::new("create", dir, error))?;
+    // Always: whoever made the folder may have been killed, or have met an error, before its name was synced.
+    let parent = parent(dir);
+    fs.sync_dir(parent)
+        .map_err(|error| IoFailure::new("sync", parent, error))?;
     claim_folder(&**fs, dir, topic_id)
 }
 

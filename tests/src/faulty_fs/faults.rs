@@ -3,8 +3,11 @@
 /// What survives a crash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Loss {
-    /// The process is killed; the kernel writes everything in its own time.
+    /// The process is killed, and the kernel writes everything in its own time before anything else happens.
     Nothing,
+    /// The process is killed: the next one sees everything, and no more of it is certain to survive than before. What
+    /// it does not sync itself, the power may still take.
+    Killed,
     /// The power goes; nothing that was not synced survives.
     Unsynced,
     /// The power goes; what was not synced survives in parts that this seed decides.

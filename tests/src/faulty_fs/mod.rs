@@ -2,7 +2,7 @@
 //!
 //! It lives in memory behind `storage::fs` and keeps two states of everything: what a process sees, and what would be
 //! there after the power went. Only a sync moves the one into the other. A crash ([`FaultyFs::crash`]) makes a new file
-//! system out of what survived: everything (kill -9), only what was synced, or that and a random part of the rest, with
+//! system out of what survived: everything (kill -9, with or without the kernel writing it out), only what was synced, or that and a random part of the rest, with
 //! writes torn at sectors and names that came or went without each other.
 //!
 //! It can also fail a sync (and then, like Linux, take the pages for clean, so that a second sync succeeds and proves
@@ -26,7 +26,7 @@ use storage::fs::Fs;
 pub use self::faults::{Faults, Loss};
 use self::{
     dice::Dice,
-    nodes::{Node, NodeId, ROOT, sorted},
+    nodes::{NameOp, Node, NodeId, ROOT, sorted},
     state::State,
 };
 
@@ -50,14 +50,14 @@ impl FaultyFs {
             durable: BTreeMap::new(),
         };
         let nodes = HashMap::from([(ROOT, root)]);
-        Self::with_nodes(nodes, 1, 0)
+        Self::with_nodes(nodes, Vec::new(), 1, 0)
     }
 
-    fn with_nodes(nodes: HashMap<NodeId, Node>, next_node: NodeId, now: i64) -> Arc<Self> {
+    fn with_nodes(nodes: HashMap<NodeId, Node>, name_ops: Vec<NameOp>, next_node: NodeId, now: i64) -> Arc<Self> {
         let state = State {
             nodes,
             next_node,
-            name_ops: Vec::new(),
+            name_ops,
             faults: Faults::default(),
             syncs: 0,
             writes: 0,
@@ -123,10 +123,15 @@ impl FaultyFs {
         state.off = true;
         let mut dice = match loss {
             Loss::Random(seed) => Some(Dice::new(seed)),
-            Loss::Nothing | Loss::Unsynced => None,
+            Loss::Nothing | Loss::Killed | Loss::Unsynced => None,
         };
         let mut nodes = state.nodes.clone();
-        let ops = state.name_ops.clone();
+        let mut ops = state.name_ops.clone();
+        // Names that wait for a sync go on waiting where nothing but the process has ended.
+        let waiting = match loss {
+            Loss::Killed => std::mem::take(&mut ops),
+            Loss::Nothing | Loss::Unsynced | Loss::Random(_) => Vec::new(),
+        };
         for op in ops {
             let survives = match (loss, &mut dice) {
                 (Loss::Nothing, _) => true,
@@ -140,7 +145,7 @@ impl FaultyFs {
         for node in sorted(&mut nodes) {
             node.settle(loss, &mut dice);
         }
-        Self::with_nodes(nodes, state.next_node, state.now)
+        Self::with_nodes(nodes, waiting, state.next_node, state.now)
     }
 
     /// The content of a file as a process sees it.

@@ -65,11 +65,13 @@ impl Node {
     /// Becomes what the next start finds.
     pub(super) fn settle(&mut self, loss: Loss, dice: &mut Option<Dice>) {
         match self {
+            Self::Dir { .. } if loss == Loss::Killed => {}
             Self::Dir { entries, durable } => entries.clone_from(durable),
             Self::File {
                 data, durable, pending, ..
             } => {
                 match (loss, dice) {
+                    (Loss::Killed, _) => return,
                     (Loss::Nothing, _) => durable.clone_from(data),
                     (_, Some(dice)) => pending.drain(..).for_each(|op| op.apply_torn(durable, dice)),
                     _ => {}

@@ -2,6 +2,7 @@
 
 mod appending;
 mod model;
+mod naming;
 mod producing;
 mod reading;
 mod recovering;
