@@ -28,6 +28,14 @@ pub(crate) trait Entry: Copy + Debug {
     fn offset(&self) -> Offset;
 }
 
+/// What a search came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Found<E> {
+    pub(crate) entry: E,
+    /// Whether the entry behind it may come there. Where it may not, one of the two is damaged.
+    pub(crate) in_order: bool,
+}
+
 /// Entries that wait in memory before a block of them is written.
 const BLOCK_ENTRIES: usize = 512;
 
@@ -223,19 +231,22 @@ impl<E: Entry> EntryFile<E> {
     }
 
     /// The last entry for which `holds` is true, where it is true for a first part of the entries and false behind.
+    /// Entries of a sealed index come from the disk as they are: who uses one asks its batch first.
     ///
     /// A sealed index whose file is gone (its segment was just deleted) answers `None`: search from the beginning.
-    pub(crate) fn last_where(&self, holds: impl Fn(&E) -> bool) -> io::Result<Option<E>> {
-        let count = match &*self.state.read().unwrap_or_else(PoisonError::into_inner) {
+    pub(crate) fn last_where(&self, holds: impl Fn(&E) -> bool) -> io::Result<Option<Found<E>>> {
+        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        let count = match &*state {
             State::Growing { entries, .. } => {
                 let count = entries.partition_point(holds);
-                return Ok(count.checked_sub(1).map(|last| entries[last]));
+                return Ok(count.checked_sub(1).map(|last| Found {
+                    entry: entries[last],
+                    in_order: true,
+                }));
             }
+            State::Sealed { count: 0, .. } => return Ok(None),
             State::Sealed { count, .. } => *count,
         };
-        if count == 0 {
-            return Ok(None);
-        }
         match self.fs.open(&self.path, OpenMode::Read) {
             Ok(file) => self.search_file(&*file, count, holds),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -243,8 +254,8 @@ impl<E: Entry> EntryFile<E> {
         }
     }
 
-    fn search_file(&self, file: &dyn File, count: usize, holds: impl Fn(&E) -> bool) -> io::Result<Option<E>> {
-        let (mut low, mut high, mut found) = (0, count, None);
+    fn search_file(&self, file: &dyn File, count: usize, holds: impl Fn(&E) -> bool) -> io::Result<Option<Found<E>>> {
+        let (mut low, mut high, mut found, mut behind) = (0, count, None, None);
         while low < high {
             let middle = low + (high - low) / 2;
             let Some(entry) = read_entry::<E>(file, self.base, middle)? else {
@@ -253,10 +264,29 @@ impl<E: Entry> EntryFile<E> {
             if holds(&entry) {
                 (low, found) = (middle + 1, Some(entry));
             } else {
-                high = middle;
+                (high, behind) = (middle, Some(entry));
             }
         }
-        Ok(found)
+        Ok(found.map(|entry| Found {
+            entry,
+            in_order: behind.is_none_or(|behind| behind.follows(&entry)),
+        }))
+    }
+
+    /// Writes a sealed index anew. Where that fails the index is empty from then on: searches begin at the beginning.
+    /// A file that is gone is not made again.
+    pub(crate) fn restore(&self, entries: &[E]) -> io::Result<()> {
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        let State::Sealed { count, last } = &mut *state else {
+            return Ok(());
+        };
+        (*count, *last) = (0, entries.last().copied());
+        let file = self.fs.open(&self.path, OpenMode::ReadWrite)?;
+        write_out(&*file, self.base, entries, &mut 0)?;
+        file.truncate((entries.len() * E::SIZE) as u64)?;
+        file.sync_data()?;
+        *count = entries.len();
+        Ok(())
     }
 }
 

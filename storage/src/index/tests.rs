@@ -77,7 +77,7 @@ fn searches_agree_in_memory_and_on_disk() {
             (99_999, Some(1999 * 4096)),
         ] {
             let entry = index.last_where(|entry| entry.offset <= target).expect("searched");
-            assert_eq!(entry.map(|entry| entry.position), found, "{target}");
+            assert_eq!(entry.map(|found| found.entry.position), found, "{target}");
         }
     };
     expect(&growing);

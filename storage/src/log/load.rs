@@ -50,6 +50,8 @@ struct Tail {
     bytes_since_entry: u32,
     damaged: Vec<CorruptRange>,
     last_epoch: Option<i32>,
+    /// The first of its batches with the largest timestamp.
+    latest: Option<TimeEntry>,
     /// The walk has just passed bytes that are no batch.
     behind_damage: bool,
 }
@@ -62,6 +64,7 @@ impl Tail {
             bytes_since_entry: 0,
             damaged: Vec::new(),
             last_epoch: None,
+            latest: None,
             behind_damage: false,
         }
     }
@@ -76,6 +79,23 @@ impl Tail {
         }
         (self.next_offset, self.end) = (header.next_offset(), end);
         self.last_epoch = Some(header.partition_leader_epoch);
+        let (timestamp, offset) = (header.max_timestamp, header.last_offset());
+        if 0 <= timestamp && self.latest.is_none_or(|latest| latest.timestamp < timestamp) {
+            self.latest = Some(TimeEntry { timestamp, offset });
+        }
+    }
+
+    /// Whether the time index ends with what the batches say. It holds the largest timestamp of its segment, by which
+    /// retention and searches go.
+    fn confirms_times(&self, segment: &Segment) -> io::Result<bool> {
+        let Some(last) = segment.times.last() else {
+            return Ok(self.latest.is_none());
+        };
+        if self.latest == Some(last) {
+            return Ok(true);
+        }
+        let is_exceeded = self.latest.is_some_and(|latest| last.timestamp < latest.timestamp);
+        Ok(!is_exceeded && segment.confirms_time(&last)?)
     }
 
     /// Moves the walk behind bytes that are no batch; false when no batch follows them.
@@ -139,11 +159,13 @@ impl Folder<'_> {
                 };
                 let loaded = tail.loaded(times_seen, true);
                 let segment = Segment::from_parts(self.dir, base, file, (offsets, times, aborted), loaded);
-                return Ok(Ok(LoadedSegment {
-                    segment,
-                    damaged: self.with_gap(tail, next_base),
-                    last_epoch: None,
-                }));
+                if tail.confirms_times(&segment)? {
+                    return Ok(Ok(LoadedSegment {
+                        segment,
+                        damaged: self.with_gap(tail, next_base),
+                        last_epoch: None,
+                    }));
+                }
             }
         }
         tracing::warn!(path = %self.path(base, FileKind::Log).display(), "indexes are missing or damaged and are rebuilt");
@@ -199,6 +221,9 @@ impl Folder<'_> {
         };
         let loaded = tail.loaded(times_seen, false);
         let segment = Segment::from_parts(self.dir, base, file, (offsets, times, aborted), loaded);
+        if !tail.confirms_times(&segment)? {
+            return Ok(None);
+        }
         Ok(Some(LoadedSegment {
             segment,
             damaged: Vec::new(),

@@ -141,13 +141,9 @@ impl Log {
 
     fn search_segment(&self, segment: &Arc<Segment>, search: &Search) -> Result<Option<TimestampOffset>, ReadError> {
         let failed = |error: std::io::Error| self.read_failed(segment, SegmentReadError::Io(error));
-        let earlier = segment
-            .times
-            .last_where(|entry| entry.timestamp < search.timestamp)
-            .map_err(failed)?;
-        // Nothing at or below that entry's offset is late enough.
-        let from = earlier
-            .map_or(segment.base_offset(), |entry| entry.offset + 1)
+        let from = segment
+            .all_earlier_below(search.timestamp)
+            .map_err(failed)?
             .max(search.log_start);
         let start = segment
             .position_of(from)

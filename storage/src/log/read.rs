@@ -177,14 +177,19 @@ impl Log {
             let slice = segment
                 .read(from, bound, max_bytes, at_least_one)
                 .map_err(|error| self.read_failed(segment, error))?;
-            // Compaction may have left nothing between an offset and the end of its segment.
-            let exhausted = slice.bytes.is_empty()
-                && segment
-                    .position_of(from)
-                    .is_ok_and(|position| position == segment.len());
-            if is_last || !exhausted {
+            if is_last || !slice.bytes.is_empty() {
                 return Ok((slice.bytes, slice.next_offset));
             }
+            // The segment ends behind `from`, so it has a batch there: nothing fits the limits, or nothing is left of it.
+            let position = segment.position_of(from);
+            if position.map_err(|error| self.read_failed(segment, error))? < segment.len() {
+                return Ok((slice.bytes, slice.next_offset));
+            }
+            let missing = CorruptRange {
+                first_offset: from,
+                next_offset: segment.next_offset(),
+            };
+            return Err(self.report_damage(segment, missing).into());
         }
         Ok((Bytes::new(), from))
     }

@@ -4,6 +4,7 @@
 //! footer. The file may be longer than its batches (reserved space reads as zeros); the length that counts is in memory
 //! while the log is open and is found again by recovery.
 
+mod confirm;
 mod map;
 pub(crate) mod name;
 mod read;
@@ -53,6 +54,8 @@ pub(crate) struct Segment {
     /// Where the last sequential read ended, so that the next one needs no index.
     hint: Mutex<Option<(Offset, u64)>>,
     map: OnceLock<Option<Bytes>>,
+    /// Whether the indexes were found damaged and written anew.
+    mended: AtomicBool,
 }
 
 /// The times that a segment has seen.
@@ -135,6 +138,7 @@ impl Segment {
             sealed: AtomicBool::new(loaded.sealed),
             hint: Mutex::new(None),
             map: OnceLock::new(),
+            mended: AtomicBool::new(false),
         }
     }
 

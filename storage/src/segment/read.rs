@@ -10,7 +10,7 @@ use protocol::{
 
 use super::{
     Segment,
-    scan::{BadBatch, Depth, Scanner, Step, check_crc, check_header, is_contradicted},
+    scan::{Depth, Scanner, Step, check_crc, check_header, is_contradicted},
 };
 use crate::error::CorruptRange;
 
@@ -95,7 +95,6 @@ impl Segment {
                 start = Start {
                     position,
                     expected: None,
-                    ends: None,
                 };
             }
         }
@@ -112,19 +111,8 @@ impl Segment {
         let start = self.locate(from)?;
         let mut expected = start.expected.unwrap_or(self.base_offset());
         let mut scanner = Scanner::new(self.file(), start.position, len, expected..self.next_offset());
-        let mut ends = start.ends;
         loop {
-            let mut step = scanner.step(Depth::Headers)?;
-            if let Step::Batch { position, header } = step
-                && ends.take().is_some_and(|last| last != header.last_offset())
-            {
-                let reason = BadBatch::OutOfOrder {
-                    found: header.base_offset,
-                    expected,
-                };
-                step = Step::Bad { position, reason };
-            }
-            match step {
+            match scanner.step(Depth::Headers)? {
                 Step::End => return Ok(len),
                 Step::Batch { position, header } if from < header.next_offset() => return Ok(position),
                 Step::Batch { header, .. } => expected = header.next_offset(),
@@ -204,21 +192,12 @@ impl Segment {
             return Ok(Start {
                 position,
                 expected: Some(from),
-                ends: None,
             });
         }
-        let entry = self.offsets.last_where(|entry| entry.offset <= from)?;
-        Ok(match entry {
-            Some(entry) => Start {
-                position: u64::from(entry.position),
-                expected: None,
-                ends: Some(entry.offset),
-            },
-            None => Start {
-                position: 0,
-                expected: Some(self.base_offset()),
-                ends: None,
-            },
+        let (position, expected) = self.indexed_batch(from)?.unwrap_or((0, self.base_offset()));
+        Ok(Start {
+            position,
+            expected: Some(expected),
         })
     }
 
@@ -233,8 +212,6 @@ struct Start {
     position: u64,
     /// The offset that it begins with, unless a gap is before it.
     expected: Option<Offset>,
-    /// Its last offset.
-    ends: Option<Offset>,
 }
 
 /// What is wanted from a window of bytes that begins at a batch.
@@ -348,11 +325,8 @@ impl Pick {
         }
     }
 
-    /// Whether a batch's offsets agree with the index, and with its neighbours where they leave a gap.
+    /// Whether a batch's offsets agree with its neighbours where they leave a gap.
     fn is_in_place(&self, header: &BatchHeader, at: usize, expected: Offset, rest: &[u8]) -> bool {
-        if at == 0 && self.start.ends.is_some_and(|last| last != header.last_offset()) {
-            return false;
-        }
         let knows_expected = 0 < at || self.start.expected.is_some();
         let leaves_gap = knows_expected && expected < header.base_offset;
         !leaves_gap || !is_contradicted(header, rest.get(header.total_len()..).unwrap_or_default())
