@@ -1,5 +1,6 @@
 //! Functions that DataFusion lacks or that PostgreSQL defines otherwise: checked arithmetic, exact sums and averages,
-//! JSON operators, `to_char` with PostgreSQL's patterns, and the arithmetic of windows.
+//! JSON operators, `to_char` with PostgreSQL's patterns, the arithmetic of windows, and bounds for functions that make much
+//! of little.
 
 use std::sync::Arc;
 
@@ -7,6 +8,7 @@ use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
 
 pub(crate) mod aggregate;
 pub(crate) mod arithmetic;
+pub(crate) mod bounded;
 mod json;
 mod to_char;
 pub(crate) mod window;

@@ -94,6 +94,15 @@ pub(crate) fn start_of_end(end: Expr, shape: WindowShape) -> Expr {
     call(Bound::StartOfEnd, end, shape)
 }
 
+/// How many windows a function of [`hop_starts`] lists for one row at most; nothing for any other function.
+pub(crate) fn windows_per_row(function: &ScalarUDF) -> Option<usize> {
+    let window = function.inner().downcast_ref::<WindowBound>()?;
+    match window.bound {
+        Bound::Starts => usize::try_from(window.shape.size_us / window.shape.slide_us + 1).ok(),
+        _ => None,
+    }
+}
+
 fn call(bound: Bound, time: Expr, shape: WindowShape) -> Expr {
     let signature = Signature::any(1, Volatility::Immutable);
     let function = ScalarUDF::from(WindowBound {

@@ -5,12 +5,37 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch};
 use arrow::compute::{cast, prep_null_mask_filter};
 use arrow::datatypes::{DataType, Int64Type, TimeUnit, TimestampMicrosecondType};
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::expressions::Literal;
 
-/// The value of an expression for every row.
+use crate::functions::bounded::{RESULT_BYTES_MAX, array_bytes, constant_bytes, result_too_large};
+
+/// The value of an expression for every row. Fails where the values are too large for one batch, of which fewer rows may
+/// then be tried.
 pub(crate) fn evaluate(expression: &Arc<dyn PhysicalExpr>, rows: &RecordBatch) -> Result<ArrayRef> {
-    expression.evaluate(rows)?.into_array(rows.num_rows())
+    let laid_out = bytes_of_constants(expression)?.saturating_mul(rows.num_rows() as u64);
+    if RESULT_BYTES_MAX < laid_out {
+        return Err(result_too_large("an expression"));
+    }
+    let values = expression.evaluate(rows)?.into_array(rows.num_rows())?;
+    match array_bytes(&values) <= RESULT_BYTES_MAX {
+        true => Ok(values),
+        false => Err(result_too_large("an expression")),
+    }
+}
+
+/// Bytes of the texts and lists that an expression holds itself, and that it may lay out for every row.
+fn bytes_of_constants(expression: &Arc<dyn PhysicalExpr>) -> Result<u64> {
+    let mut bytes = 0;
+    expression.apply(|node| {
+        if let Some(literal) = node.downcast_ref::<Literal>() {
+            bytes += constant_bytes(literal.value());
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(bytes)
 }
 
 /// The rows for which a condition is true; NULL counts as false.

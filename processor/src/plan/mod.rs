@@ -12,6 +12,7 @@ use datafusion::sql::planner::PlannerContext;
 use datafusion::sql::sqlparser::ast::{Expr as SqlExpr, Query, Statement as SqlStatement};
 
 use crate::functions::arithmetic::CheckArithmetic;
+use crate::functions::bounded::bounded;
 use crate::functions::{JsonOperators, aggregates, scalars};
 use crate::sql::types::{Types, UTC};
 
@@ -47,6 +48,9 @@ impl Planner {
         {
             use datafusion::execution::FunctionRegistry;
             for function in scalars() {
+                state.register_udf(function)?;
+            }
+            for function in bounded(&state)? {
                 state.register_udf(function)?;
             }
             for function in aggregates() {

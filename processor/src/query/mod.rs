@@ -22,11 +22,13 @@ use crate::error::{SqlError, SqlState};
 use crate::plan::{Planner, external, lower_windows};
 use crate::sql::types::canonical;
 
+mod batch;
 mod pruning;
 mod scan;
 mod topic_table;
 mod view_table;
 
+use batch::{BATCH_ROWS, batch_rows};
 pub use scan::SkippedRows;
 pub(crate) use scan::{STEPS_AT_ONCE, ScanCounts, ScanLimits};
 pub(crate) use topic_table::TopicTable;
@@ -50,9 +52,12 @@ impl Execution<'_> {
         cancel: CancellationToken,
         permit: OwnedSemaphorePermit,
     ) -> PlanResult<(SchemaRef, SendableRecordBatchStream)> {
-        let state = self.session()?;
-        let plan = presentable(lower_windows(plan)?)?;
-        let physical = state.create_physical_plan(&plan).await?;
+        let plan = self
+            .session(BATCH_ROWS)?
+            .optimize(&presentable(lower_windows(plan)?)?)?;
+        // What functions of constants make is a constant by now.
+        let state = self.session(batch_rows(&plan)?)?;
+        let physical = state.query_planner().create_physical_plan(&plan, &state).await?;
         let stream = execute_stream(physical, state.task_ctx())?;
         let schema = stream.schema();
         let stream = cancellable(stream, cancel, permit);
@@ -61,7 +66,7 @@ impl Execution<'_> {
 
     /// The optimized logical plan and, where `verbose`, the physical one, line by line.
     pub(crate) async fn explain(&self, plan: LogicalPlan, verbose: bool) -> PlanResult<Vec<String>> {
-        let state = self.session()?;
+        let state = self.session(BATCH_ROWS)?;
         let plan = state.optimize(&presentable(lower_windows(plan)?)?)?;
         let mut text = plan.display_indent().to_string();
         if verbose {
@@ -72,8 +77,9 @@ impl Execution<'_> {
         Ok(text.lines().map(str::to_owned).collect())
     }
 
-    /// A session of its own: its clock stands still at the query's start, and its memory is its own.
-    fn session(&self) -> PlanResult<SessionState> {
+    /// A session of its own: its clock stands still at the query's start, its memory is its own, and its batches have no
+    /// more than so many rows.
+    fn session(&self, batch_rows: usize) -> PlanResult<SessionState> {
         let runtime = RuntimeEnvBuilder::new()
             .with_memory_limit(self.memory_limit, 1.0)
             .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled))
@@ -81,6 +87,7 @@ impl Execution<'_> {
         let mut state = datafusion::execution::SessionStateBuilder::new_from_existing(self.planner.state().clone())
             .with_runtime_env(runtime)
             .build();
+        *state.config_mut() = state.config().clone().with_batch_size(batch_rows);
         state.execution_props_mut().query_execution_start_time = DateTime::from_timestamp_millis(self.now);
         Ok(state)
     }

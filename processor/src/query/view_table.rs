@@ -17,7 +17,7 @@ use datafusion::logical_expr::Expr;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
-use futures::{TryStreamExt, stream};
+use futures::{StreamExt, TryStreamExt, stream};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::{Receiver, Sender};
 
@@ -209,13 +209,15 @@ impl PartitionStream for ViewScan {
     fn execute(&self, context: Arc<TaskContext>) -> SendableRecordBatchStream {
         let (schema, reader, batch_bytes) = (self.schema.clone(), self.reader.clone(), self.batch_bytes);
         let memory = MemoryConsumer::new(format!("scan of {}", reader.name)).register(context.memory_pool());
+        let batch_rows = context.session_config().batch_size();
         let batches = async move {
             let rows = reader.open().await.map_err(external)?;
             let receiver = reader.spawn(rows, batch_bytes, memory)?;
             let received = stream::unfold(receiver, |mut receiver| async {
                 Some((receiver.recv().await?, receiver))
             });
-            Ok::<_, DataFusionError>(received.and_then(move |batch| {
+            let parts = received.flat_map(move |batch| stream::iter(parts_of(batch, batch_rows)));
+            Ok::<_, DataFusionError>(parts.and_then(move |batch| {
                 let batch = RecordBatch::try_new(schema.clone(), batch.columns().to_vec());
                 std::future::ready(batch.map_err(DataFusionError::from))
             }))
@@ -223,4 +225,16 @@ impl PartitionStream for ViewScan {
         let stream = stream::once(batches).try_flatten();
         Box::pin(RecordBatchStreamAdapter::new(self.schema.clone(), stream))
     }
+}
+
+/// A batch in parts of so many rows.
+fn parts_of(batch: Batch, rows: usize) -> Vec<Batch> {
+    let batch = match batch {
+        Ok(batch) if rows < batch.num_rows() => batch,
+        other => return vec![other],
+    };
+    let starts = (0..batch.num_rows()).step_by(rows);
+    starts
+        .map(|start| Ok(batch.slice(start, rows.min(batch.num_rows() - start))))
+        .collect()
 }

@@ -132,7 +132,7 @@ fn lookups_by_time_open_a_few_bombs_at_a_time() {
 }
 
 /// The most memory that a process has held.
-fn memory_peak(pid: u32) -> usize {
+pub(super) fn memory_peak(pid: u32) -> usize {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("a process");
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     let kilobytes = line.and_then(|line| line.trim().strip_suffix("kB"));

@@ -5,4 +5,5 @@
 mod batches;
 mod bombs;
 mod frames;
+mod growth;
 mod lying_records;

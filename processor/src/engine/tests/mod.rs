@@ -16,6 +16,7 @@ mod decompression;
 mod docs;
 mod equivalence;
 mod explain;
+mod growth;
 mod leftovers;
 mod memory;
 mod refusals;
@@ -104,6 +105,15 @@ impl Setup {
                 Ok(rows)
             }
         }
+    }
+
+    /// Rows of each batch of a query's result.
+    pub(super) async fn batches(&self, sql: &str) -> Vec<usize> {
+        let Ok(StatementResult::Rows { stream, .. }) = self.execute(sql, &[]).await else {
+            panic!("{sql} has no rows");
+        };
+        let batches: Vec<_> = stream.try_collect().await.expect("readable");
+        batches.iter().map(arrow::array::RecordBatch::num_rows).collect()
     }
 
     pub(super) async fn run(&self, sql: &str) -> Vec<String> {

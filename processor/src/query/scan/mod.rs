@@ -20,6 +20,7 @@ use storage::{Isolation, Log};
 use tokio::sync::Semaphore;
 
 use self::reader::PartitionReader;
+use super::batch::BATCH_ROWS;
 use crate::error::{SqlError, SqlState};
 use crate::plan::external;
 use crate::plan::graph::SourcePlan;
@@ -103,6 +104,7 @@ pub(super) struct PartitionScan {
     since: Option<TimestampMs>,
     limits: ScanLimits,
     batch_bytes: usize,
+    batch_rows: usize,
     counts: ScanCounts,
 }
 
@@ -134,6 +136,7 @@ impl PartitionScan {
             offsets,
             since: None,
             batch_bytes: limits.batch_bytes(1),
+            batch_rows: BATCH_ROWS,
             limits,
             counts,
         }
@@ -241,7 +244,9 @@ impl PartitionStream for PartitionScan {
 
     fn execute(&self, context: Arc<TaskContext>) -> SendableRecordBatchStream {
         let memory = MemoryConsumer::new(format!("scan of {}", self.log.topic_partition()));
-        let rows = Rows::Unopened(self.clone(), memory.register(context.memory_pool()));
+        let mut scan = self.clone();
+        scan.batch_rows = context.session_config().batch_size();
+        let rows = Rows::Unopened(scan, memory.register(context.memory_pool()));
         let stream = stream::unfold(rows, |mut rows| async move { Some((rows.next().await?, rows)) });
         Box::pin(RecordBatchStreamAdapter::new(self.schema.clone(), stream))
     }

@@ -18,8 +18,6 @@ use crate::formats::{BadRecord, RecordOrigin, SourceDecoder};
 use crate::plan::external;
 use crate::plan::graph::ErrorPolicy;
 
-/// Most rows of one batch of the result.
-const BATCH_ROWS: usize = 8192;
 /// Bytes that a header takes in its columns besides its name and value.
 const HEADER_BYTES: usize = 16;
 
@@ -158,7 +156,7 @@ impl PartitionReader {
                 Ok(_) => self.row_bytes += size_of(&record),
                 Err(reason) => self.bad(record.offset, &reason)?,
             }
-            if BATCH_ROWS <= self.decoder.len() || self.scan.batch_bytes <= self.row_bytes {
+            if self.scan.batch_rows <= self.decoder.len() || self.scan.batch_bytes <= self.row_bytes {
                 opened.place = records.place();
                 return Ok(true);
             }
