@@ -136,7 +136,7 @@ impl<'a> Run<'a> {
         }
         let mut walk = chunk.walk();
         let mut start = 0;
-        for cut in self.source.take_time(chunk, now)? {
+        for cut in self.source.take_time(chunk, now) {
             self.push(chunk, &mut walk, start, cut.row)?;
             self.source.tracker.raise(cut.watermark);
             // No barrier in the middle of a chunk: the source's position stands behind it.

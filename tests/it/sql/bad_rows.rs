@@ -228,3 +228,35 @@ fn fail_stops_the_query_and_says_where() {
         [json!([8, 80])]
     );
 }
+
+/// A record that is readable and whose watermark cannot be computed is one record among others.
+#[test]
+fn a_watermark_that_fails_follows_the_policy() {
+    for policy in POLICIES.iter().copied().chain(["ON ERROR FAIL"]) {
+        let mut bed = Bed::start();
+        let topic = bed.topic("rows", 1);
+        bed.http.sql(&format!(
+            "CREATE SOURCE s (d BIGINT, ts TIMESTAMPTZ, WATERMARK FOR ts AS CASE WHEN 10 / d > 0 THEN ts ELSE ts END)
+             WITH (topic = '{}') {policy}",
+            topic.name
+        ));
+        bed.http
+            .sql("CREATE SINK good AS SELECT d FROM s WITH (connector = 'topic', topic = 'good')");
+        let value = |d: i64| format!(r#"{{"d":{d},"ts":"2026-01-01T00:00:00Z"}}"#);
+        bed.send(&topic, 0, &[3, 0, 2, 0, 1].map(value));
+        if policy.ends_with("FAIL") {
+            bed.status("good", "failed");
+            let row = bed.query("good").expect("a failed query is shown");
+            assert!(cell(&row, "reason").contains("offset 1"), "{row:?}");
+            continue;
+        }
+        bed.caught_up("good", &topic.name);
+        let rows: Vec<Value> = bed.rows("good").iter().map(|row| row.json()["d"].clone()).collect();
+        assert_eq!(rows, [3, 2, 1], "{policy}");
+        assert_eq!(bed.query_metric("bad_rows_total", "good"), 2.0, "{policy}");
+        if policy.contains("DLQ") {
+            let dead: Vec<_> = bed.rows("dead").into_iter().filter_map(|row| row.value).collect();
+            assert_eq!(dead, [value(0), value(0)]);
+        }
+    }
+}

@@ -1,8 +1,17 @@
 //! What a source hands out at a time.
 
-use arrow::array::RecordBatch;
+use std::sync::Arc;
+
+use arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
+use arrow::compute::filter_record_batch;
+use arrow::datatypes::TimestampMicrosecondType;
+use datafusion::error::{DataFusionError, Result as EvaluationResult};
+use datafusion::physical_expr::PhysicalExpr;
 use protocol::ids::Offset;
 use protocol::records::{Record, RecordIter, Records};
+
+use crate::operators::{OperatorError, evaluate_time};
+use crate::time::{EventTime, START_OF_TIME};
 
 /// Rows of one turn of one partition.
 pub(in crate::runtime) struct Chunk {
@@ -12,7 +21,11 @@ pub(in crate::runtime) struct Chunk {
     pub(in crate::runtime) rows: RecordBatch,
     /// Offset of each row.
     pub(in crate::runtime) offsets: Vec<Offset>,
-    /// Records that could not become rows, or only in part.
+    /// Event time of each row.
+    pub(super) event_times: Vec<EventTime>,
+    /// The watermark that each row proposes; the start of time where it proposes none.
+    pub(super) proposals: Vec<EventTime>,
+    /// Records that could not become rows, or only in part, in the order of their offsets.
     pub(in crate::runtime) bad: Vec<BadRecord>,
     /// The records that they came from, where these could be decompressed.
     pub(super) records: Vec<Records>,
@@ -43,6 +56,70 @@ impl Chunk {
             batches: Vec::new(),
         }
     }
+
+    /// Finds out what time the rows make it. Those on which the expression of the watermark fails are left out: their
+    /// records are bad.
+    pub(super) fn time(&mut self, event_time: usize, watermark: &Arc<dyn PhysicalExpr>) -> Result<(), OperatorError> {
+        let mut failed = Vec::new();
+        self.proposals.clear();
+        propose(watermark, &self.rows, 0, &mut self.proposals, &mut failed);
+        if !failed.is_empty() {
+            self.leave_out(&failed)?;
+        }
+        let times = self.rows.column(event_time).as_primitive::<TimestampMicrosecondType>();
+        self.event_times = times.values().to_vec();
+        Ok(())
+    }
+
+    /// Leaves rows out, which come in ascending order.
+    fn leave_out(&mut self, failed: &[(usize, DataFusionError)]) -> Result<(), OperatorError> {
+        let is_kept = |row: usize| failed.binary_search_by_key(&row, |(row, _)| *row).is_err();
+        let kept: BooleanArray = (0..self.rows.num_rows()).map(|row| Some(is_kept(row))).collect();
+        let offsets: Vec<Offset> = failed.iter().map(|(row, _)| self.offsets[*row]).collect();
+        // What was mended is bad all the same.
+        self.bad.retain(|bad| offsets.binary_search(&bad.offset).is_err());
+        let reasons = failed.iter().map(|(_, error)| format!("watermark: {error}"));
+        let bad = offsets.iter().zip(reasons).map(|(offset, reason)| BadRecord::new(*offset, reason));
+        self.bad.extend(bad);
+        self.bad.sort_by_key(|bad| bad.offset);
+        self.rows = filter_record_batch(&self.rows, &kept)?;
+        let mut row = 0;
+        self.offsets.retain(|_| {
+            row += 1;
+            is_kept(row - 1)
+        });
+        Ok(())
+    }
+}
+
+/// Appends what rows propose. Where the expression fails it halves them until the rows on which it does are alone;
+/// `first` is the index of the first row.
+fn propose(
+    watermark: &Arc<dyn PhysicalExpr>,
+    rows: &RecordBatch,
+    first: usize,
+    proposals: &mut Vec<EventTime>,
+    failed: &mut Vec<(usize, DataFusionError)>,
+) {
+    match watermarks(watermark, rows) {
+        Ok(found) => proposals.extend(found),
+        Err(error) if rows.num_rows() < 2 => failed.push((first, error)),
+        Err(_) => {
+            let half = rows.num_rows() / 2;
+            propose(watermark, &rows.slice(0, half), first, proposals, failed);
+            let rest = rows.slice(half, rows.num_rows() - half);
+            propose(watermark, &rest, first + half, proposals, failed);
+        }
+    }
+}
+
+/// The watermark that every row proposes; the start of time where the expression is NULL.
+fn watermarks(watermark: &Arc<dyn PhysicalExpr>, rows: &RecordBatch) -> EvaluationResult<Vec<EventTime>> {
+    let values = evaluate_time(watermark, rows)?;
+    Ok(match values.null_count() {
+        0 => values.values().to_vec(),
+        _ => values.iter().map(|value| value.unwrap_or(START_OF_TIME)).collect(),
+    })
 }
 
 impl<'a> RecordWalk<'a> {
@@ -101,6 +178,8 @@ mod tests {
             partition: 0,
             rows: RecordBatch::new_empty(Arc::new(Schema::empty())),
             offsets: Vec::new(),
+            event_times: Vec::new(),
+            proposals: Vec::new(),
             bad: Vec::new(),
             // Offsets 3 and 4 were not kept.
             records: vec![batch(0, &["a", "b", "c"]), batch(5, &["d", "e"])],

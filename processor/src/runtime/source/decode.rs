@@ -40,6 +40,8 @@ impl Source {
             partition: index,
             rows,
             offsets,
+            event_times: Vec::new(),
+            proposals: Vec::new(),
             bad,
             records: kept,
         };

@@ -7,9 +7,6 @@ mod pins;
 
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray, RecordBatch};
-use arrow::datatypes::TimestampMicrosecondType;
-use datafusion::physical_expr::PhysicalExpr;
 use protocol::ids::{LeaderEpoch, NO_LEADER_EPOCH, Offset, PartitionId, TopicId, TopicPartition};
 use protocol::records::Decompressor;
 use storage::{Isolation, Log, Marks, Pin, ReadError, VisibleReader};
@@ -21,7 +18,6 @@ pub(super) use self::pins::SourcePins;
 use super::error::{RunError, SourceError};
 use crate::formats::SourceDecoder;
 use crate::operators::OperatorError;
-use crate::operators::evaluate_time;
 use crate::plan::graph::SourcePlan;
 use crate::ports::TopicHandle;
 use crate::state::{EpochRecord, SourcePosition};
@@ -42,12 +38,6 @@ pub(super) struct ReadLimits {
     pub(super) bytes_per_round: usize,
     /// Largest decompressed size of a batch.
     pub(super) batch_bytes_max: usize,
-}
-
-/// Event times of a chunk and the watermarks that its rows propose.
-struct ChunkTime {
-    event_times: Vec<EventTime>,
-    proposals: Vec<EventTime>,
 }
 
 /// A query's source topic.
@@ -188,24 +178,23 @@ impl Source {
     }
 
     /// Where a chunk has to be cut, given the rows before it; and what it makes of its partition's watermark.
-    pub(super) fn take_time(&mut self, chunk: &Chunk, now: Now) -> Result<Vec<Cut>, RunError> {
+    pub(super) fn take_time(&mut self, chunk: &Chunk, now: Now) -> Vec<Cut> {
         self.tracker.arrived(chunk.partition, now);
         if chunk.rows.num_rows() == 0 {
-            return Ok(Vec::new());
+            return Vec::new();
         }
-        let time = self.chunk_time(&chunk.rows)?;
         let standing = Standing {
             current: self.tracker.current(),
             own: self.tracker.partition_watermark(chunk.partition),
             others: self.tracker.others(chunk.partition),
         };
         let found = match &self.shape {
-            Some(shape) => cuts(&time.event_times, &time.proposals, standing, shape),
+            Some(shape) => cuts(&chunk.event_times, &chunk.proposals, standing, shape),
             None => Vec::new(),
         };
-        let highest = time.proposals.iter().copied().max().unwrap_or(START_OF_TIME);
+        let highest = chunk.proposals.iter().copied().max().unwrap_or(START_OF_TIME);
         self.tracker.propose(chunk.partition, highest);
-        Ok(found)
+        found
     }
 
     /// Looks at the logs' ends, lets time pass, and returns the watermark.
@@ -300,7 +289,8 @@ impl Source {
             self.move_on(index);
             return Ok(None);
         };
-        let (chunk, decoded) = self.decode(index, &batches)?;
+        let (mut chunk, decoded) = self.decode(index, &batches)?;
+        chunk.time(self.plan.event_time, &self.plan.watermark)?;
         if let Some(rest) = batches.get(decoded) {
             self.partitions[index].reader.seek(rest.header.base_offset);
         }
@@ -328,18 +318,6 @@ impl Source {
         self.moved |= partition.position < next;
         partition.position = next;
         next
-    }
-
-    fn chunk_time(&self, rows: &RecordBatch) -> Result<ChunkTime, RunError> {
-        let event_times = rows
-            .column(self.plan.event_time)
-            .as_primitive::<TimestampMicrosecondType>()
-            .values()
-            .to_vec();
-        Ok(ChunkTime {
-            event_times,
-            proposals: proposals(&self.plan.watermark, rows)?,
-        })
     }
 
     fn isolation(&self) -> Isolation {
@@ -402,13 +380,4 @@ impl Partition {
 
 fn unmade(bad: &[BadRecord]) -> u64 {
     bad.iter().filter(|bad| !bad.repaired).count() as u64
-}
-
-/// The watermark that every row proposes; the start of time where the expression is NULL.
-fn proposals(watermark: &Arc<dyn PhysicalExpr>, rows: &RecordBatch) -> Result<Vec<EventTime>, RunError> {
-    let values = evaluate_time(watermark, rows).map_err(OperatorError::Result)?;
-    Ok(match values.null_count() {
-        0 => values.values().to_vec(),
-        _ => values.iter().map(|value| value.unwrap_or(START_OF_TIME)).collect(),
-    })
 }
