@@ -19,7 +19,7 @@ const TOO_LARGE: &[&str] = &[
     "range(0, n, 1)",
     "range(0, -n, -1)",
     "generate_series(0, 9223372036854775807)",
-    "generate_series(DATE '1970-01-01', DATE '9999-01-01' + 0 * INTERVAL '1 day', INTERVAL '1 month' - INTERVAL '30 days')",
+    "generate_series(DATE '1970-01-01', DATE '9999-01-01', INTERVAL '1 month -30 days')",
     "range(TIMESTAMP '2026-01-01 00:00:00', TIMESTAMP '2027-01-01 00:00:00', INTERVAL '1 microsecond')",
     "array_repeat(s, n)",
     "array_repeat(repeat(s, n / 1000), n / 1000)",
