@@ -125,6 +125,9 @@ pub enum RunError {
     /// An epoch's commit did not end in an orderly way.
     #[error("commit: {0}")]
     Commit(String),
+    /// It was asked to stop.
+    #[error("stopped")]
+    Stopped,
     /// A named crash point was passed, in a test.
     #[error("failpoint {0}")]
     Failpoint(String),
@@ -149,7 +152,7 @@ impl RunError {
                 StateError::Value { .. } => Retry::Never,
             },
             Self::Recover(RecoverError::Read { .. }) | Self::Commit(_) | Self::Failpoint(_) => Retry::Later,
-            Self::Operator(_) | Self::Recover(_) | Self::Memory(_) => Retry::Never,
+            Self::Operator(_) | Self::Recover(_) | Self::Memory(_) | Self::Stopped => Retry::Never,
             Self::Port(error) => match error {
                 PortError::Storage(_) | PortError::ShuttingDown => Retry::Later,
                 PortError::Fenced(_)

@@ -90,16 +90,23 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Runs until the end.
+    /// Runs until the end. A stop in the middle of an epoch gives that epoch up; the one in flight is finished.
     pub(super) fn run(mut self) -> Result<RunEnd, RunError> {
+        match self.run_on() {
+            Err(RunError::Stopped) => {
+                self.settle()?;
+                Ok(RunEnd::Stopped)
+            }
+            ended => ended,
+        }
+    }
+
+    fn run_on(&mut self) -> Result<RunEnd, RunError> {
         // Windows that the last epoch's watermark has passed may still be open.
         let now = self.now();
         self.advance(now)?;
         loop {
-            if *self.context.stop.borrow() {
-                self.settle()?;
-                return Ok(RunEnd::Stopped);
-            }
+            self.check_stop()?;
             if self.epochs.is_ready() {
                 self.settle()?;
             }
@@ -140,7 +147,9 @@ impl<'a> Run<'a> {
             self.push(chunk, &mut walk, start, cut.row)?;
             self.source.tracker.raise(cut.watermark);
             // No barrier in the middle of a chunk: the source's position stands behind it.
-            while self.pipeline.advance(cut.watermark)? == Progress::More {}
+            while self.pipeline.advance(cut.watermark)? == Progress::More {
+                self.check_stop()?;
+            }
             start = cut.row;
         }
         self.push(chunk, &mut walk, start, chunk.rows.num_rows())
@@ -162,10 +171,19 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
+    /// Whoever asked the query to stop is waiting, and so are others behind them: closing many windows can take long.
+    fn check_stop(&self) -> Result<(), RunError> {
+        match *self.around.stop.borrow() {
+            true => Err(RunError::Stopped),
+            false => Ok(()),
+        }
+    }
+
     /// Lets time pass: idle partitions, the clock, windows that close.
     fn advance(&mut self, now: Now) -> Result<(), RunError> {
         let watermark = self.source.advance(now);
         while self.pipeline.advance(watermark)? == Progress::More {
+            self.check_stop()?;
             if self.memory.epoch < self.pipeline.epoch_bytes() {
                 self.barrier(false)?;
             }
@@ -258,6 +276,7 @@ impl<'a> Run<'a> {
     /// Everything is read: closes all windows, emits what is pending, and commits the last epoch.
     fn finish(&mut self) -> Result<(), RunError> {
         while self.pipeline.advance(END_OF_TIME)? == Progress::More {
+            self.check_stop()?;
             if self.memory.epoch < self.pipeline.epoch_bytes() {
                 self.barrier(false)?;
             }

@@ -15,9 +15,12 @@ use super::super::{QueryStatus, Supervisor};
 use super::bench::{BOTH, Bench, CLOSE, MINUTE, SOURCE, SteppingClock, bounded, plan, spec, view};
 use super::ledger::{Failure, Stage};
 use crate::config::EngineConfig;
-use crate::plan::graph::{Emit, ErrorPolicy, Stage as PlanStage};
+use crate::plan::graph::{Emit, ErrorPolicy, OutputTarget, Stage as PlanStage};
 use crate::ports::{Clock, EpochLog, EpochWriter, OwnedTopic, PortError, Ports, TopicHandle, TopicSpec, Topics};
 use crate::testing::{NOON, TestTopics, pass, wait};
+
+/// A test that waits longer than this has failed.
+const WAIT_MAX: Duration = Duration::from_secs(30);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bounded_query_finishes_with_the_right_answer() {
@@ -456,4 +459,26 @@ async fn a_query_that_failed_for_good_holds_nothing() {
         handle.status()
     );
     assert_eq!(log.pins().len(), 0, "while the query is still there to be asked why");
+}
+
+/// A window of an hour for every microsecond: closing them would take days, in one step of the watermark.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_query_stops_while_it_closes_windows() {
+    let bench = Bench::new(1);
+    bench.produce(0, NOON, &format!(r#"{{"ts":{NOON},"k":"k","v":1}}"#));
+    let mut plan = plan(CLOSE, Some(vec![(0, 1)]));
+    let PlanStage::Aggregate(aggregate) = &mut plan.stages[0] else {
+        panic!("an aggregate");
+    };
+    let window = aggregate.window.as_mut().expect("windows");
+    (window.size_us, window.slide_us) = (60 * MINUTE, 1);
+    plan.output.target = OutputTarget::Blackhole;
+    let handle = bench.start(&plan);
+    while handle.stats().snapshot().rows_in < 1 {
+        tokio::task::yield_now().await;
+    }
+    tokio::time::timeout(WAIT_MAX, handle.stop())
+        .await
+        .expect("it stops before all windows are closed");
+    assert_ne!(handle.status(), QueryStatus::Finished);
 }
