@@ -98,6 +98,12 @@ pub trait Topics: Send + Sync {
     fn open_logs(&self, name: &str) -> Vec<Arc<Log>> {
         self.find(name).map_or_else(Vec::new, |topic| topic.partitions)
     }
+    /// Number of partitions of the topic of that name, offline ones included, or nothing where there is none. Asked
+    /// before every step of a query: to be answered from memory.
+    fn partition_count(&self, name: &str) -> Option<usize> {
+        Some(self.find(name)?.partitions.len())
+    }
+
     /// All topics whose logs are open, sorted by name. It opens none: the topics of the coordinators, whose logs are made
     /// when they are first used, are left out as long as one of them was not.
     fn list(&self) -> Vec<TopicHandle>;

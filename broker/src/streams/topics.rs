@@ -64,6 +64,11 @@ impl Topics for BrokerTopics {
         open.collect()
     }
 
+    fn partition_count(&self, name: &str) -> Option<usize> {
+        let topic = self.partitions.topic(name).ok()?;
+        Some(topic.partition_count())
+    }
+
     fn list(&self) -> Vec<TopicHandle> {
         let directory = self.partitions.directory();
         let open = directory.topics().filter(|topic| topic.is_open());

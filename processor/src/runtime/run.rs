@@ -25,8 +25,10 @@ use crate::stats::QueryStats;
 use crate::time::watermark::Now;
 use crate::time::{END_OF_TIME, EventTime};
 
-/// How often a source is asked whether it is still there and has new partitions.
+/// How often it is asked whether the source topic is still the one that is read.
 const TOPIC_CHECK: Duration = Duration::from_secs(10);
+/// How long a query sleeps at most: so often one without work looks whether its topic has new partitions.
+const SLEEP_MAX: Duration = Duration::from_secs(1);
 
 /// How a run ended, if it did not fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +63,8 @@ pub(super) struct Run<'a> {
     moved: bool,
     last_tick: Duration,
     last_topic_check: Duration,
+    /// Partitions of the topic when it was looked at last.
+    partitions_known: usize,
     counted: Counts,
 }
 
@@ -86,6 +90,7 @@ impl<'a> Run<'a> {
             moved: false,
             last_tick: monotonic,
             last_topic_check: monotonic,
+            partitions_known: 0,
             counted: Counts::default(),
         }
     }
@@ -127,6 +132,7 @@ impl<'a> Run<'a> {
     fn work(&mut self) -> Result<bool, RunError> {
         let chunk = self.source.read(self.context.stats)?;
         let now = self.now();
+        self.take_in_partitions()?;
         self.pipeline.buffer.set_now(self.context.ports.clock.now_ms());
         self.moved |= self.source.take_moved();
         if let Some(chunk) = &chunk {
@@ -173,7 +179,7 @@ impl<'a> Run<'a> {
 
     /// Whoever asked the query to stop is waiting, and so are others behind them: closing many windows can take long.
     fn check_stop(&self) -> Result<(), RunError> {
-        match *self.around.stop.borrow() {
+        match *self.context.stop.borrow() {
             true => Err(RunError::Stopped),
             false => Ok(()),
         }
@@ -338,7 +344,7 @@ impl<'a> Run<'a> {
     /// Sleeps until something may have to be done. News that came since the last look are not missed.
     fn wait(&mut self) -> Result<(), RunError> {
         let now = self.now();
-        let mut pause = TOPIC_CHECK;
+        let mut pause = SLEEP_MAX;
         let monotonic = now.monotonic;
         let until = |at: Duration| at.saturating_sub(monotonic);
         let closing = self.pipeline.next_timer();
@@ -364,11 +370,22 @@ impl<'a> Run<'a> {
         }
     }
 
+    /// Takes in partitions that the topic has gained, after reading and before the watermark moves: what stands in a new
+    /// partition since before something that was read here can not be late then.
+    fn take_in_partitions(&mut self) -> Result<(), RunError> {
+        let count = self.context.ports.topics.partition_count(self.source.topic());
+        match count.is_some_and(|count| self.partitions_known < count) {
+            true => self.check_topic(),
+            false => Ok(()),
+        }
+    }
+
     /// Looks whether the source topic is still there, and whether it has new partitions.
     fn check_topic(&mut self) -> Result<(), RunError> {
         let topic = self.context.ports.topics.open(self.source.topic())?;
         self.source.check_topic(&topic)?;
         self.last_topic_check = self.context.ports.clock.monotonic();
+        self.partitions_known = topic.partitions.len();
         let now = self.now();
         self.source.add_new_partitions(&topic, now)
     }

@@ -245,22 +245,7 @@ impl TestTopics {
             return Err(PortError::TopicExists(name.to_owned()));
         }
         let id = TopicId(Uuid::new_v4());
-        let config = Arc::new(LogConfig {
-            durability: storage::Durability::Async,
-            retention_ms: None,
-            ..LogConfig::default()
-        });
-        let logs = (0..partitions)
-            .map(|partition| {
-                let partition = TopicPartition {
-                    topic: name.into(),
-                    partition,
-                };
-                self.manager
-                    .open_log(partition, id, config.clone(), NOON)
-                    .expect("a new log")
-            })
-            .collect();
+        let logs = (0..partitions).map(|partition| self.new_log(name, id, partition)).collect();
         let handle = TopicHandle {
             name: name.into(),
             id,
@@ -269,6 +254,28 @@ impl TestTopics {
         };
         topics.insert(name.to_owned(), handle.clone());
         Ok(handle)
+    }
+
+    /// Adds a partition to a topic.
+    pub(crate) fn add_partition(&self, name: &str) {
+        let mut topics = self.lock();
+        let topic = topics.get_mut(name).expect("the topic");
+        let partition = PartitionId::try_from(topic.partitions.len()).expect("partitions are 32 bits");
+        let log = self.new_log(name, topic.id, partition);
+        topic.partitions.push(log);
+    }
+
+    fn new_log(&self, name: &str, id: TopicId, partition: PartitionId) -> Arc<storage::Log> {
+        let config = Arc::new(LogConfig {
+            durability: storage::Durability::Async,
+            retention_ms: None,
+            ..LogConfig::default()
+        });
+        let partition = TopicPartition {
+            topic: name.into(),
+            partition,
+        };
+        self.manager.open_log(partition, id, config, NOON).expect("a new log")
     }
 
     fn append(&self, topic: &str, partition: PartitionId, batch: &Batch, now: TimestampMs) -> i64 {

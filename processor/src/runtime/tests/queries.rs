@@ -11,8 +11,8 @@ use protocol::ids::TimestampMs;
 use protocol::records::{BatchBuilder, BatchStamp, Codec};
 use storage::{AppendOrigin, Log};
 
-use super::super::{QueryStatus, Supervisor};
-use super::bench::{BOTH, Bench, CLOSE, MINUTE, SOURCE, SteppingClock, bounded, plan, spec, view};
+use super::super::{QueryHandle, QueryStatus, Supervisor};
+use super::bench::{BOTH, Bench, CLOSE, MINUTE, RESULT, SOURCE, SteppingClock, bounded, plan, spec, view};
 use super::ledger::{Failure, Stage};
 use crate::config::EngineConfig;
 use crate::plan::graph::{Emit, ErrorPolicy, OutputTarget, Stage as PlanStage};
@@ -474,11 +474,37 @@ async fn a_query_stops_while_it_closes_windows() {
     (window.size_us, window.slide_us) = (60 * MINUTE, 1);
     plan.output.target = OutputTarget::Blackhole;
     let handle = bench.start(&plan);
-    while handle.stats().snapshot().rows_in < 1 {
-        tokio::task::yield_now().await;
-    }
+    until_read(&handle, 1).await;
     tokio::time::timeout(WAIT_MAX, handle.stop())
         .await
         .expect("it stops before all windows are closed");
     assert_ne!(handle.status(), QueryStatus::Finished);
+}
+
+/// A partition that is added while a query runs counts for its watermark from the first row that may be in it.
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_of_a_new_partition_are_not_late() {
+    let bench = Bench::new(1);
+    let event = |partition, seconds: i64| {
+        let time = NOON + seconds * 1_000;
+        bench.produce(partition, time, &format!(r#"{{"ts":{time},"k":"k","v":1}}"#));
+    };
+    let mut plan = plan(CLOSE, None);
+    plan.source.idle_timeout = Duration::from_secs(3_600);
+    let handle = bench.start(&plan);
+    event(0, 1);
+    until_read(&handle, 1).await;
+    bench.world.topics.add_partition(SOURCE);
+    event(1, 2);
+    event(0, 120);
+    event(1, 120);
+    until_read(&handle, 4).await;
+    handle.stop().await;
+    assert_eq!(handle.stats().snapshot().late, 0);
+}
+
+async fn until_read(handle: &QueryHandle, rows: u64) {
+    while handle.stats().snapshot().rows_in < rows {
+        tokio::task::yield_now().await;
+    }
 }
