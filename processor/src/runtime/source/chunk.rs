@@ -79,7 +79,10 @@ impl Chunk {
         // What was mended is bad all the same.
         self.bad.retain(|bad| offsets.binary_search(&bad.offset).is_err());
         let reasons = failed.iter().map(|(_, error)| format!("watermark: {error}"));
-        let bad = offsets.iter().zip(reasons).map(|(offset, reason)| BadRecord::new(*offset, reason));
+        let bad = offsets
+            .iter()
+            .zip(reasons)
+            .map(|(offset, reason)| BadRecord::new(*offset, reason));
         self.bad.extend(bad);
         self.bad.sort_by_key(|bad| bad.offset);
         self.rows = filter_record_batch(&self.rows, &kept)?;
