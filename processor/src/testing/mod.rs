@@ -245,7 +245,9 @@ impl TestTopics {
             return Err(PortError::TopicExists(name.to_owned()));
         }
         let id = TopicId(Uuid::new_v4());
-        let logs = (0..partitions).map(|partition| self.new_log(name, id, partition)).collect();
+        let logs = (0..partitions)
+            .map(|partition| self.new_log(name, id, partition))
+            .collect();
         let handle = TopicHandle {
             name: name.into(),
             id,
