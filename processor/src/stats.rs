@@ -20,6 +20,7 @@ pub struct QueryStats {
     rows_out: AtomicU64,
     late: AtomicU64,
     bad: AtomicU64,
+    failed_results: AtomicU64,
     epochs: AtomicU64,
     restarts: AtomicU64,
     state_bytes: AtomicU64,
@@ -48,7 +49,9 @@ pub struct StatsSnapshot {
     pub late: u64,
     /// Bad records, whatever the error policy did with them.
     pub bad: u64,
-    /// Why the last bad record was bad.
+    /// Result rows that were held back because an expression failed on them.
+    pub failed_results: u64,
+    /// Why the last bad record was bad, or the last result held back.
     pub last_bad: Option<String>,
     /// Committed epochs.
     pub epochs: u64,
@@ -118,6 +121,7 @@ impl QueryStats {
             rows_out: AtomicU64::new(0),
             late: AtomicU64::new(0),
             bad: AtomicU64::new(0),
+            failed_results: AtomicU64::new(0),
             epochs: AtomicU64::new(0),
             restarts: AtomicU64::new(0),
             state_bytes: AtomicU64::new(0),
@@ -142,6 +146,7 @@ impl QueryStats {
             rows_out: load(&self.rows_out),
             late: load(&self.late),
             bad: load(&self.bad),
+            failed_results: load(&self.failed_results),
             last_bad: self.last_bad.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             epochs: load(&self.epochs),
             restarts: load(&self.restarts),
@@ -178,6 +183,11 @@ impl QueryStats {
     pub(crate) fn add_bad(&self, reason: impl FnOnce() -> String) {
         self.bad.fetch_add(1, Ordering::Relaxed);
         *self.last_bad.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason());
+    }
+
+    pub(crate) fn add_failed_results(&self, rows: u64, reason: String) {
+        self.failed_results.fetch_add(rows, Ordering::Relaxed);
+        *self.last_bad.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason);
     }
 
     pub(crate) fn add_restart(&self) {

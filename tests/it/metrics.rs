@@ -267,6 +267,7 @@ fn every_promised_metric_has_the_value_that_is_due() {
         ("query_rows_out_total{query=\"QUERY\"}", 1.0),
         ("query_late_rows_total{query=\"QUERY\"}", 1.0),
         ("query_bad_rows_total{query=\"QUERY\"}", 1.0),
+        ("query_failed_results_total{query=\"QUERY\"}", 0.0),
         ("query_restarts_total{query=\"QUERY\"}", 0.0),
         ("query_state{query=\"QUERY\",state=\"RUNNING\"}", 1.0),
         ("select_bad_rows_total", 0.0),

@@ -52,6 +52,7 @@ fn figures(query: &QuerySnapshot, now_ms: i64) -> QueryFigures {
         rows_out: stats.rows_out,
         late_rows: stats.late,
         bad_rows: stats.bad,
+        failed_results: stats.failed_results,
         watermark_lag: stats.watermark_us.map(|watermark| lag(watermark, now_ms)),
         epoch_durations: HistogramFigures {
             bounds: &EPOCH_SECONDS_BOUNDS,

@@ -113,6 +113,8 @@ families! {
     QUERY_ROWS_OUT: Counter "tidemill_query_rows_out_total" ["query"] "Rows that left a query.";
     QUERY_LATE_ROWS: Counter "tidemill_query_late_rows_total" ["query"] "Rows that came after their window.";
     QUERY_BAD_ROWS: Counter "tidemill_query_bad_rows_total" ["query"] "Records that could not be decoded.";
+    QUERY_FAILED_RESULTS: Counter "tidemill_query_failed_results_total" ["query"]
+        "Results that were held back because an expression failed on them.";
     QUERY_EPOCHS: Counter "tidemill_query_epochs_total" ["query"] "Epochs committed.";
     QUERY_EPOCH_DURATION: Histogram "tidemill_query_epoch_duration_seconds" ["query"]
         "Time of a query's epochs from barrier to commit.";

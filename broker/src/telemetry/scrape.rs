@@ -29,6 +29,8 @@ pub struct QueryFigures {
     pub late_rows: u64,
     /// Records that could not be decoded.
     pub bad_rows: u64,
+    /// Results that were held back.
+    pub failed_results: u64,
     /// Distance of the watermark from the clock; `None` before the first one.
     pub watermark_lag: Option<Duration>,
     /// How long epochs took from barrier to durable commit, in seconds.
@@ -160,6 +162,7 @@ fn add_query(samples: &mut Samples, query: &QueryFigures) {
     count(&families::QUERY_ROWS_OUT, query.rows_out);
     count(&families::QUERY_LATE_ROWS, query.late_rows);
     count(&families::QUERY_BAD_ROWS, query.bad_rows);
+    count(&families::QUERY_FAILED_RESULTS, query.failed_results);
     count(&families::QUERY_EPOCHS, query.epochs);
     count(&families::QUERY_RESTARTS, query.restarts);
     count(&families::QUERY_STATE_BYTES, query.state_bytes);

@@ -52,6 +52,14 @@ impl ChangeBatch {
         Self { rows, kinds: None }
     }
 
+    /// Some of its rows.
+    pub fn slice(&self, start: usize, rows: usize) -> Self {
+        Self {
+            rows: self.rows.slice(start, rows),
+            kinds: self.kinds.as_ref().map(|kinds| kinds[start..start + rows].into()),
+        }
+    }
+
     /// The kind of a row.
     pub fn kind(&self, row: usize) -> ChangeKind {
         self.kinds.as_ref().map_or(ChangeKind::Insert, |kinds| kinds[row])
@@ -74,7 +82,7 @@ pub enum OperatorError {
     /// in parts.
     #[error("{0}")]
     Row(DataFusionError),
-    /// An expression failed on a result row.
+    /// An expression failed on a result row. Nothing of the batch has had an effect.
     #[error("result: {0}")]
     Result(DataFusionError),
     /// An aggregate left the range of its type.
@@ -98,7 +106,7 @@ pub struct Context<'a> {
     pub buffer: &'a mut epoch_buffer::EpochBuffer,
     /// What there is to count.
     pub counts: &'a mut Counts,
-    /// Tells expression failures on input rows (which may be isolated) from those on results (which may not).
+    /// Tells expression failures on input rows, which make a record bad, from those on results, which are held back.
     pub on_results: bool,
 }
 
@@ -141,7 +149,7 @@ pub trait Operator: Send {
         Ok(())
     }
 
-    /// Takes a batch. After [`OperatorError::Row`] the batch must have had no effect.
+    /// Takes a batch. After [`OperatorError::Row`] and [`OperatorError::Result`] the batch must have had no effect.
     fn on_batch(&mut self, batch: ChangeBatch, context: &mut Context<'_>) -> Result<(), OperatorError>;
 
     /// The watermark has reached this time: rows below it are not expected any more.

@@ -2,9 +2,10 @@
 //! same state and output.
 
 use arrow::array::RecordBatch;
+use datafusion::error::DataFusionError;
 
 use crate::operators::epoch_buffer::EpochBuffer;
-use crate::operators::{ChangeBatch, Context, Counts, Operator, OperatorError, Progress};
+use crate::operators::{ChangeBatch, ChangeKind, Context, Counts, Operator, OperatorError, Progress};
 use crate::state::StateStore;
 use crate::time::EventTime;
 
@@ -16,6 +17,16 @@ pub(super) struct Pipeline {
     pub(super) state: StateStore,
     pub(super) buffer: EpochBuffer,
     pub(super) counts: Counts,
+    failed_results: FailedResults,
+}
+
+/// Result rows that are held back because an expression failed on them.
+#[derive(Default)]
+pub(super) struct FailedResults {
+    /// How many.
+    pub(super) count: u64,
+    /// What failed on the last one.
+    pub(super) last: Option<DataFusionError>,
 }
 
 /// A row of a batch on which an expression failed.
@@ -35,7 +46,13 @@ impl Pipeline {
             state,
             buffer,
             counts: Counts::default(),
+            failed_results: FailedResults::default(),
         }
+    }
+
+    /// The result rows that were held back since the last call.
+    pub(super) fn take_failed_results(&mut self) -> FailedResults {
+        std::mem::take(&mut self.failed_results)
     }
 
     /// Lets every operator read its state; once, before anything else.
@@ -119,11 +136,14 @@ impl Pipeline {
         }
     }
 
-    /// Gives a batch to the operator at `index`, and what comes out to the next one.
+    /// Gives a batch to the operator at `index`, and what comes out to the next one. Results on which an expression fails
+    /// are held back.
     fn run_from(&mut self, index: usize, batch: ChangeBatch) -> Result<(), OperatorError> {
         if self.operators.len() <= index {
             return Ok(());
         }
+        let on_results = self.results_from <= index;
+        let whole = on_results.then(|| batch.clone());
         let mut output = Vec::new();
         let mut context = Context {
             state: &mut self.state,
@@ -132,8 +152,28 @@ impl Pipeline {
             counts: &mut self.counts,
             on_results: self.results_from <= index,
         };
-        self.operators[index].on_batch(batch, &mut context)?;
+        match (self.operators[index].on_batch(batch, &mut context), whole) {
+            (Err(OperatorError::Result(error)), Some(whole)) => return self.run_results(index, &whole, error),
+            (done, _) => done?,
+        }
         output.into_iter().try_for_each(|batch| self.run_from(index + 1, batch))
+    }
+
+    /// Tries results on which `error` came in halves, down to the row that fails. The halves of an update stay together,
+    /// so that it does not become a row that goes and one that comes.
+    fn run_results(&mut self, index: usize, batch: &ChangeBatch, error: DataFusionError) -> Result<(), OperatorError> {
+        let rows = batch.rows.num_rows();
+        if rows < 2 {
+            self.failed_results.count += 1;
+            self.failed_results.last = Some(error);
+            return Ok(());
+        }
+        let mut half = rows / 2;
+        if 2 < rows && batch.kind(half) == ChangeKind::UpdateAfter {
+            half = if half + 1 < rows { half + 1 } else { half - 1 };
+        }
+        self.run_from(index, batch.slice(0, half))?;
+        self.run_from(index, batch.slice(half, rows - half))
     }
 
     /// Calls every operator in order; what one gives on reaches the next ones before they are called.

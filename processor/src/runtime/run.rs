@@ -17,7 +17,7 @@ use super::wake::wake;
 use crate::config::EngineConfig;
 use crate::crash;
 use crate::operators::epoch_buffer::Port;
-use crate::operators::{Counts, Progress};
+use crate::operators::{Counts, OperatorError, Progress};
 use crate::plan::graph::ErrorPolicy;
 use crate::ports::{Clock, Ports};
 use crate::state::EpochRecord;
@@ -195,7 +195,7 @@ impl<'a> Run<'a> {
             }
         }
         self.context.stats.set_watermark(watermark);
-        self.count();
+        self.count()?;
         self.note_changes(now);
         Ok(())
     }
@@ -232,7 +232,7 @@ impl<'a> Run<'a> {
         // What the tables hold now may leave the operators' memory.
         self.pipeline.shrink(self.memory.groups);
         self.check_memory()?;
-        self.count();
+        self.count()?;
         self.deadline = None;
         let changed = self.moved || finished || !self.pipeline.buffer.is_empty() || !self.pipeline.state.is_unchanged();
         if !changed {
@@ -334,11 +334,22 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn count(&mut self) {
+    /// Takes over what operators have counted. Fails where a result failed and the source says FAIL.
+    fn count(&mut self) -> Result<(), RunError> {
         let counts = self.pipeline.counts;
         self.context.stats.add_late(counts.late - self.counted.late);
         self.context.stats.add_rows_out(counts.rows_out - self.counted.rows_out);
         self.counted = counts;
+        let failed = self.pipeline.take_failed_results();
+        let Some(error) = failed.last else {
+            return Ok(());
+        };
+        let stats = self.context.stats;
+        stats.add_failed_results(failed.count, format!("a result was held back: {error}"));
+        match self.context.spec.plan.source.on_error {
+            ErrorPolicy::Fail => Err(RunError::Operator(OperatorError::Result(error))),
+            _ => Ok(()),
+        }
     }
 
     /// Sleeps until something may have to be done. News that came since the last look are not missed.

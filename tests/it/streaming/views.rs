@@ -202,3 +202,40 @@ fn an_empty_bounded_source_finishes_at_once() {
     bed.status("empty", "finished");
     assert_eq!(bed.http.rows("SELECT count(*) FROM empty"), [[json!(0)]]);
 }
+
+/// `sum(a) / sum(b)` fails for a key as long as its second sum is 0, and for that key alone.
+#[test]
+fn a_result_that_cannot_be_computed_is_held_back() {
+    let mut bed = Bed::start();
+    let topic = bed.topic("in", 1);
+    bed.http.sql(&format!(
+        "CREATE SOURCE pairs (k TEXT, a BIGINT, b BIGINT) WITH (topic = '{}')",
+        topic.name
+    ));
+    bed.http
+        .sql("CREATE MATERIALIZED VIEW ratios AS SELECT k, CAST(sum(a) / sum(b) AS BIGINT) AS r FROM pairs GROUP BY k");
+    let value = |k: &str, a: i64, b: i64| json!({ "k": k, "a": a, "b": b }).to_string();
+    bed.send(&topic, 0, &[value("x", 4, 2), value("y", 1, 0), value("z", 9, 3)]);
+    bed.caught_up("ratios", &topic.name);
+    let select = "SELECT k, r FROM ratios ORDER BY k";
+    assert_eq!(bed.view_rows(select), [[json!("x"), json!(2)], [json!("z"), json!(3)]]);
+    assert_eq!(bed.query_metric("failed_results_total", "ratios"), 1.0);
+    assert_eq!(bed.query_metric("bad_rows_total", "ratios"), 0.0);
+    bed.send(&topic, 0, &[value("x", 0, -2), value("y", 1, 1), value("z", 3, 0)]);
+    bed.caught_up("ratios", &topic.name);
+    assert_eq!(bed.view_rows(select), [[json!("y"), json!(2)], [json!("z"), json!(4)]]);
+    let changes = |key: &str| {
+        let rows = bed.rows("ratios").into_iter();
+        let of_key = rows.filter(|row| row.key.as_deref().is_some_and(|text| text.contains(key)));
+        of_key
+            .map(|row| row.value.is_some().then(|| row.json()["r"].clone()))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(changes("\"x\""), [Some(json!(2)), None], "the row has gone");
+    assert_eq!(changes("\"y\""), [Some(json!(2))]);
+    assert_eq!(
+        changes("\"z\""),
+        [Some(json!(3)), Some(json!(4))],
+        "an update stays one change"
+    );
+}
