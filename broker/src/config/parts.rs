@@ -14,7 +14,7 @@ const READ_BYTES_PER_ROUND: usize = 1024 * 1024;
 const RESTART_BACKOFF: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
 
 impl BrokerConfig {
-    /// The storage floor.
+    /// What the storage floor is told.
     pub fn storage_config(&self) -> StorageConfig {
         let expiration = self.kafka.defaults.producer_id_expiration.as_millis();
         StorageConfig {
@@ -30,7 +30,7 @@ impl BrokerConfig {
         }
     }
 
-    /// The controller, for what it lets through.
+    /// What the controller lets through.
     pub fn change_rules(&self) -> ChangeRules {
         let defaults = &self.kafka.defaults;
         ChangeRules {
@@ -42,7 +42,7 @@ impl BrokerConfig {
         }
     }
 
-    /// The stream processor.
+    /// What the stream processor is told.
     pub fn engine_config(&self) -> EngineConfig {
         EngineConfig {
             epoch_interval: self.sql.epoch_interval,

@@ -12,7 +12,7 @@ use protocol::records::{BatchBuilder, BatchStamp, Codec};
 use storage::{AppendOrigin, Log};
 
 use super::super::{QueryHandle, QueryStatus, Supervisor};
-use super::bench::{BOTH, Bench, CLOSE, MINUTE, RESULT, SOURCE, SteppingClock, bounded, plan, spec, view};
+use super::bench::{BOTH, Bench, CLOSE, MINUTE, SOURCE, SteppingClock, bounded, plan, spec, view};
 use super::ledger::{Failure, Stage};
 use crate::config::EngineConfig;
 use crate::plan::graph::{Emit, ErrorPolicy, OutputTarget, Stage as PlanStage};
