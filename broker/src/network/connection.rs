@@ -96,15 +96,20 @@ pub struct Connection<R, W, D> {
     queued_bytes: usize,
     /// The last request dispatched lets nothing pass until it is answered.
     alone: bool,
-    /// Why no further frame is taken; the connection ends once everything before is answered.
-    ending: Option<ConnectionEnd>,
-    /// When an ending connection ends in any case.
-    drained_by: Duration,
+    /// No further frame is taken; the connection ends once everything before is answered.
+    ending: Option<Ending>,
     reserving: Option<BoxFuture<'static, Reservation>>,
     reserved: Option<Reservation>,
     last_activity: Duration,
     frame_began: Option<Duration>,
     timer: Pin<Box<Sleep>>,
+}
+
+/// An end that waits for what was accepted to be answered.
+struct Ending {
+    reason: ConnectionEnd,
+    /// When the connection ends in any case.
+    drained_by: Duration,
 }
 
 /// What woke the connection.
@@ -142,7 +147,6 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin, D: Dispatch> Connection<R, W, 
             queued_bytes: 0,
             alone: false,
             ending: None,
-            drained_by: Duration::MAX,
             reserving: None,
             reserved: None,
             last_activity: now,
@@ -157,8 +161,9 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin, D: Dispatch> Connection<R, W, 
             if let Err(end) = self.take_frames().await {
                 self.end_after_answers(end);
             }
-            if self.waiting.is_empty() && self.outbox.is_empty() && self.ending.is_some() {
-                break self.ending.take().expect("checked above");
+            let is_drained = self.waiting.is_empty() && self.outbox.is_empty();
+            if is_drained && let Some(ending) = self.ending.take() {
+                break ending.reason;
             }
             let event = self.next_event().await;
             if let Err(end) = self.handle(event) {
@@ -300,22 +305,24 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin, D: Dispatch> Connection<R, W, 
     }
 
     /// Takes no further frame and ends once everything before is answered, or after the drain time.
-    fn end_after_answers(&mut self, end: ConnectionEnd) {
+    fn end_after_answers(&mut self, reason: ConnectionEnd) {
         if self.ending.is_some() {
             return;
         }
-        self.ending = Some(end);
+        let now = self.requests.monotonic();
+        self.ending = Some(Ending {
+            reason,
+            drained_by: now + self.limits.drain_timeout,
+        });
         self.reserving = None;
         self.requests.closing().cancel();
-        let now = self.requests.monotonic();
-        self.drained_by = now + self.limits.drain_timeout;
         self.arm_timer(now);
     }
 
     fn check_deadlines(&mut self) -> Result<(), ConnectionEnd> {
         let now = self.requests.monotonic();
-        if let Some(end) = self.ending.take_if(|_| self.drained_by <= now) {
-            return Err(end);
+        if let Some(ending) = self.ending.take_if(|ending| ending.drained_by <= now) {
+            return Err(ending.reason);
         }
         if let Some(deadline) = self.frame_deadline()
             && deadline <= now
@@ -343,10 +350,10 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin, D: Dispatch> Connection<R, W, 
     /// Wakes the connection at its next deadline. Later activity moves a deadline without touching the timer: it then
     /// fires early, finds nothing due, and is set again.
     fn arm_timer(&mut self, now: Duration) {
-        let mut deadline = (self.last_activity + self.limits.idle_timeout).min(self.drained_by);
-        if let Some(frame_deadline) = self.frame_deadline() {
-            deadline = deadline.min(frame_deadline);
-        }
+        let idle_at = self.last_activity + self.limits.idle_timeout;
+        let drained_by = self.ending.as_ref().map(|ending| ending.drained_by);
+        let others = drained_by.into_iter().chain(self.frame_deadline());
+        let deadline = others.fold(idle_at, Duration::min);
         let wait = deadline.saturating_sub(now).max(Duration::from_millis(1));
         self.timer.set(tokio::time::sleep(wait));
     }
