@@ -58,7 +58,9 @@ fn configuration_is_what_the_tables_say() {
         };
         row(&mut page, setting.path, default, setting.doc);
     }
-    page += "\n## Kafka's broker keys\n\nUnder `kafka.defaults.`, for example `-X kafka.defaults.num.partitions=4`.\n";
+    page += "\n## Kafka's broker keys\n\nUnder `kafka.defaults.`, for example `-X kafka.defaults.num.partitions=4`. These \
+             and the topic keys below are keys\nof Apache Kafka 4.3, where they do not name a later version, and our own, which begin with \
+             `tidemill.`.\n";
     page += &keys(BROKER_KEYS);
     page += "\n## Kafka's topic keys\n\nSet when a topic is created, or by `tidemill topic alter`.\n";
     page += &keys(TOPIC_KEYS);

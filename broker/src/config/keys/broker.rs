@@ -1,4 +1,5 @@
-//! Broker keys of Apache Kafka 4.4 that clients and tools read, and the ones that act here.
+//! Broker keys of Apache Kafka 4.3 that clients and tools read, the ones that act here, and those behind the topic keys of
+//! Kafka 4.4, which say so.
 
 use super::super::kinds::Bounds::{Any, AtLeast, Between, ListOf, OneOf, Thousandths};
 use super::super::kinds::Kind::{Boolean, Class, Double, Int, List, Long, Password, Short, String};
@@ -105,12 +106,12 @@ pub static BROKER_KEYS: &[Key] = &[
     dynamic("compression.lz4.level", Int, "9", Between(1, 17), NotYet("the lz4 encoder has one level"), "Default of the topic key compression.lz4.level."),
     dynamic("compression.type", String, "producer", OneOf(&["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"]), Acts, "Default of the topic key compression.type."),
     dynamic("compression.zstd.level", Int, "3", Between(-131_072, 22), Acts, "Default of the topic key compression.zstd.level."),
+    fixed("connection.failed.authentication.delay.ms", Int, "100", AtLeast(0), NotYet(NO_SECURITY), "Delay before a failed authentication is answered."),
     fixed("connections.max.idle.ms", Long, "600000", AtLeast(1), Acts, "A connection without traffic is closed after this time."),
     fixed("connections.max.reauth.ms", Long, "0", AtLeast(0), NotYet(NO_SECURITY), "Time after which a client must authenticate again."),
     fixed("controlled.shutdown.enable", Boolean, "true", Any, Fact, "Whether the broker finishes what it accepted before it stops. It does."),
     fixed("default.replication.factor", Int, "1", Between(1, 32_767), Acts, "Replicas of a topic that asks for the default."),
     fixed("delete.topic.enable", Boolean, "true", Any, Acts, "Whether topics may be deleted."),
-    fixed("failed.authentication.delay.ms", Int, "100", AtLeast(0), NotYet(NO_SECURITY), "Delay before a failed authentication is answered."),
     fixed("fetch.max.bytes", Int, "57671680", AtLeast(1024), Acts, "Most bytes of records in one Fetch response."),
     fixed("group.consumer.assignors", List, "uniform,range", Any, NotYet(NO_MODERN_GROUPS), "Server-side assignors."),
     fixed("group.consumer.heartbeat.interval.ms", Int, "5000", AtLeast(1), NotYet(NO_MODERN_GROUPS), "Heartbeat interval of members."),
@@ -125,7 +126,7 @@ pub static BROKER_KEYS: &[Key] = &[
     fixed("group.share.delivery.count.limit", Int, "5", Between(2, 10), NotYet(NO_SHARE_GROUPS), "Deliveries of a record before it is given up."),
     fixed("group.share.partition.max.record.locks", Int, "2000", Between(100, 10_000), NotYet(NO_SHARE_GROUPS), "Records of a partition that may be locked at one time."),
     fixed("group.share.record.lock.duration.ms", Int, "30000", Between(1000, 3_600_000), NotYet(NO_SHARE_GROUPS), "How long a delivered record stays locked."),
-    fixed("inter.broker.protocol.version", String, "4.3", Any, Fact, "Level of Apache Kafka that this broker speaks; tools show it as the Kafka version."),
+    fixed("inter.broker.protocol.version", String, "4.3", Any, Fact, "Level of Apache Kafka that this broker speaks. Kafka 4.0 dropped the key; tools still show it as the Kafka version."),
     fixed_null("listener.security.protocol.map", String, Any, Fact, "Security protocol of each listener name."),
     fixed_null("listeners", String, Any, Fact, "Addresses that are listened on."),
     fixed("log.cleaner.backoff.ms", Long, "15000", AtLeast(0), NotYet(NO_COMPACTION), "Pause of the cleaner when there is nothing to clean."),
@@ -148,8 +149,8 @@ pub static BROKER_KEYS: &[Key] = &[
     dynamic("log.message.timestamp.before.max.ms", Long, LONG_MAX, AtLeast(0), Acts, "Default of the topic key message.timestamp.before.max.ms."),
     dynamic("log.message.timestamp.type", String, "CreateTime", OneOf(&["CreateTime", "LogAppendTime"]), Acts, "Default of the topic key message.timestamp.type."),
     dynamic("log.preallocate", Boolean, "false", Any, Acts, "Default of the topic key preallocate."),
-    dynamic("log.remote.copy.lag.bytes", Long, "-1", AtLeast(-2), NotYet(NO_TIERING), "Default of the topic key remote.copy.lag.bytes."),
-    dynamic("log.remote.copy.lag.ms", Long, "0", AtLeast(-2), NotYet(NO_TIERING), "Default of the topic key remote.copy.lag.ms."),
+    dynamic("log.remote.copy.lag.bytes", Long, "-1", AtLeast(-2), NotYet(NO_TIERING), "Default of the topic key remote.copy.lag.bytes (Kafka 4.4)."),
+    dynamic("log.remote.copy.lag.ms", Long, "0", AtLeast(-2), NotYet(NO_TIERING), "Default of the topic key remote.copy.lag.ms (Kafka 4.4)."),
     dynamic("log.retention.bytes", Long, "-1", AtLeast(-1), Acts, "Default of the topic key retention.bytes."),
     fixed("log.retention.check.interval.ms", Long, "300000", AtLeast(1), Acts, "How often retention is applied."),
     fixed("log.retention.hours", Int, "168", Any, Acts, "Default of the topic key retention.ms in hours, where neither milliseconds nor minutes are set."),
@@ -172,7 +173,6 @@ pub static BROKER_KEYS: &[Key] = &[
     fixed("num.io.threads", Int, "8", AtLeast(1), NotYet(OWN_THREADS), "Threads that handle requests."),
     fixed("num.network.threads", Int, "3", AtLeast(1), NotYet(OWN_THREADS), "Threads of the network."),
     fixed("num.partitions", Int, "1", AtLeast(1), Acts, "Partitions of a topic that asks for the default."),
-    fixed("num.quota.samples", Int, "11", AtLeast(1), NotYet(NO_QUOTAS), "Samples kept for client quotas."),
     fixed("offset.metadata.max.bytes", Int, "4096", AtLeast(0), Acts, "Longest metadata text of an offset commit."),
     fixed("offsets.retention.check.interval.ms", Long, "600000", AtLeast(1), Acts, "How often expired offsets are looked for."),
     fixed("offsets.retention.minutes", Int, "10080", AtLeast(1), Acts, "How long the offsets of a group without members are kept."),
@@ -181,6 +181,7 @@ pub static BROKER_KEYS: &[Key] = &[
     fixed("process.roles", List, "broker,controller", Any, Fact, "Roles of this process."),
     fixed("producer.id.expiration.ms", Int, "86400000", AtLeast(1), Acts, "How long the state of an idempotent producer is kept after its last batch."),
     fixed("queued.max.requests", Int, "500", AtLeast(1), NotYet(OWN_THREADS), "Requests that may wait for a handler."),
+    fixed("quota.window.num", Int, "11", AtLeast(1), NotYet(NO_QUOTAS), "Samples kept for client quotas."),
     fixed("quota.window.size.seconds", Int, "1", AtLeast(1), NotYet(NO_QUOTAS), "Length of a quota sample."),
     fixed("replica.lag.time.max.ms", Long, "30000", AtLeast(1), NotYet(NO_REPLICAS), "Lag after which a replica is no longer in sync."),
     fixed("request.timeout.ms", Int, "30000", AtLeast(0), NotYet(NO_REPLICAS), "Longest wait for an answer of another broker."),

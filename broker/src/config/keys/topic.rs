@@ -1,4 +1,5 @@
-//! Topic keys of Apache Kafka 4.4 (class `TopicConfig`), and ours under the prefix `tidemill.`.
+//! Topic keys of Apache Kafka 4.3 (class `TopicConfig`), the ones that 4.4 adds, which say so, and ours under the prefix
+//! `tidemill.`.
 
 use super::super::kinds::Bounds::{Any, AtLeast, Between, ListOf, OneOf, Thousandths};
 use super::super::kinds::Kind::{Boolean, Double, Int, List, Long, String};
@@ -60,7 +61,7 @@ pub static TOPIC_KEYS: &[Key] = &[
     key("delete.retention.ms", Long, "86400000", AtLeast(0), NotYet(NO_COMPACTION), &[same("log.cleaner.delete.retention.ms")],
         "How long compaction keeps the markers of deleted keys."),
     key("errors.deadletterqueue.group.enable", Boolean, "false", Any, NotYet(NO_SHARE_GROUPS), &[],
-        "Whether share groups may write undeliverable records to this topic."),
+        "Whether share groups may write undeliverable records to this topic (Kafka 4.4)."),
     key("file.delete.delay.ms", Long, "60000", AtLeast(0), Acts, &[same("log.segment.delete.delay.ms")],
         "Time between a segment's removal from the log and that of its file."),
     key("flush.messages", Long, LONG_MAX, AtLeast(1), NotYet(FLUSHED_ALREADY), &[same("log.flush.interval.messages")],
@@ -96,9 +97,9 @@ pub static TOPIC_KEYS: &[Key] = &[
     key("preallocate", Boolean, "false", Any, Acts, &[same("log.preallocate")],
         "Whether a new segment's file gets its full size at once."),
     key("remote.copy.lag.bytes", Long, "-1", AtLeast(-2), NotYet(NO_TIERING), &[same("log.remote.copy.lag.bytes")],
-        "Size of closed segments that may wait before they are copied to remote storage."),
+        "Size of closed segments that may wait before they are copied to remote storage (Kafka 4.4)."),
     key("remote.copy.lag.ms", Long, "0", AtLeast(-2), NotYet(NO_TIERING), &[same("log.remote.copy.lag.ms")],
-        "Time a closed segment may wait before it is copied to remote storage."),
+        "Time a closed segment may wait before it is copied to remote storage (Kafka 4.4)."),
     key("remote.log.copy.disable", Boolean, "false", Any, NotYet(NO_TIERING), &[],
         "Whether segments are no longer copied to remote storage."),
     key("remote.log.delete.on.disable", Boolean, "false", Any, NotYet(NO_TIERING), &[],
