@@ -54,42 +54,24 @@ const fn dynamic(
     doc: &'static str,
 ) -> Key {
     Key {
-        name,
-        kind,
-        default: Some(default),
-        bounds,
-        effect,
         dynamic: true,
-        doc,
-        broker_keys: &[],
-    }
-}
-
-/// As [`dynamic`], with null as default.
-const fn dynamic_null(name: &'static str, kind: Kind, bounds: Bounds, effect: Effect, doc: &'static str) -> Key {
-    Key {
-        name,
-        kind,
-        default: None,
-        bounds,
-        effect,
-        dynamic: true,
-        doc,
-        broker_keys: &[],
+        ..fixed(name, kind, default, bounds, effect, doc)
     }
 }
 
 /// As [`fixed`], with null as default.
 const fn fixed_null(name: &'static str, kind: Kind, bounds: Bounds, effect: Effect, doc: &'static str) -> Key {
     Key {
-        name,
-        kind,
         default: None,
-        bounds,
-        effect,
-        dynamic: false,
-        doc,
-        broker_keys: &[],
+        ..fixed(name, kind, "", bounds, effect, doc)
+    }
+}
+
+/// As [`dynamic`], with null as default.
+const fn dynamic_null(name: &'static str, kind: Kind, bounds: Bounds, effect: Effect, doc: &'static str) -> Key {
+    Key {
+        default: None,
+        ..dynamic(name, kind, "", bounds, effect, doc)
     }
 }
 

@@ -121,9 +121,11 @@ pub fn is_ignored_topic_key(name: &str) -> bool {
 
 /// The name in `names` that looks most like `name`, if any looks like it at all.
 pub fn nearest<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    /// Below this likeness (0 to 1) a hint would confuse. Keys share long beginnings, which makes them alike.
+    const NEAR: f64 = 0.8;
     names
         .map(|candidate| (strsim::jaro_winkler(name, candidate), candidate))
-        .filter(|(likeness, _)| 0.8 <= *likeness)
+        .filter(|(likeness, _)| NEAR <= *likeness)
         .max_by(|one, other| one.0.total_cmp(&other.0))
         .map(|(_, candidate)| candidate)
 }
