@@ -93,7 +93,9 @@ fn rendered(family: &Family, labels: &[&str]) -> String {
 fn pairs(family: &Family, labels: &[&str]) -> Vec<String> {
     debug_assert_eq!(family.labels.len(), labels.len(), "{}", family.name);
     let pairs = family.labels.iter().zip(labels);
-    pairs.map(|(name, value)| format!("{name}=\"{}\"", escaped(value))).collect()
+    pairs
+        .map(|(name, value)| format!("{name}=\"{}\"", escaped(value)))
+        .collect()
 }
 
 fn in_braces(pairs: &[String]) -> String {
