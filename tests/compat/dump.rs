@@ -134,13 +134,16 @@ fn check_producers() -> String {
         for line in &lines {
             assert!(0 <= field(line, "producerId"), "{}: {line}", file.display());
             assert!(0 <= field(line, "producerEpoch"), "{}: {line}", file.display());
+        }
+        // A producer whose epoch a marker has raised has no batch under it until it writes again.
+        for line in lines.iter().filter(|line| line.contains("lastOffset: ")) {
             assert!(
                 field(line, "lastOffset") < base_offset(file),
                 "{}: {line}",
                 file.display()
             );
+            entries += 1;
         }
-        entries += lines.len();
     });
     assert!(entries > 0, "no snapshot knows a producer");
     format!("{entries} producers in {} snapshots", files.len())
