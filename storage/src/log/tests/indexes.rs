@@ -1,6 +1,10 @@
 //! A damaged index is never an error, and nothing is skipped for it.
 
-use std::{fs, path::PathBuf, sync::Arc};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use protocol::{Offset, TimestampMs};
 use tempfile::TempDir;
@@ -21,8 +25,8 @@ fn ascending(slot: i64) -> TimestampMs {
     NOW + slot * 10
 }
 
-fn jumping(slot: i64) -> TimestampMs {
-    NOW + (slot * 7 % BATCHES) * 10
+fn swapped(slot: i64) -> TimestampMs {
+    NOW + (slot ^ 1) * 10
 }
 
 /// Every offset is read, scanned and found by its time as if nothing were wrong.
@@ -88,35 +92,57 @@ fn flips(content: &[u8], entry: usize, size: usize) -> impl Iterator<Item = (usi
 
 const KINDS: [(FileKind, usize); 2] = [(FileKind::OffsetIndex, 8), (FileKind::TimeIndex, 12)];
 
+/// A copy of a data folder, so that every damage meets a node that has mended nothing yet.
+fn copy(folder: &Path) -> TempDir {
+    let copy = tempfile::tempdir().expect("a folder");
+    let mut open = vec![folder.to_owned()];
+    while let Some(from) = open.pop() {
+        let to = copy.path().join(from.strip_prefix(folder).expect("below it"));
+        fs::create_dir_all(&to).expect("created");
+        for entry in fs::read_dir(&from).expect("listed") {
+            let entry = entry.expect("listed");
+            if entry.file_type().expect("known").is_dir() {
+                open.push(entry.path());
+            } else {
+                fs::copy(entry.path(), to.join(entry.file_name())).expect("copied");
+            }
+        }
+    }
+    copy
+}
+
 /// On the real file system, so that scans are mapped.
 #[test]
 fn no_bit_of_a_middle_entry_misleads_a_running_node() {
-    for times in [ascending as Times, jumping] {
+    for times in [ascending as Times, swapped] {
         let folder = tempfile::tempdir().expect("a folder");
         let (manager, log) = open(&folder);
         filled(&log, times);
         manager.shutdown(NOW).expect("a clean stop");
-        drop((manager, log));
+        let file = |kind| log.segments()[1].path(kind);
         for (kind, size) in KINDS {
-            // A start for each kind, so that the first damage meets a node that has mended nothing yet.
-            let (manager, log) = open(&folder);
-            check(&log, times, "no damage");
-            let file: PathBuf = log.segments()[1].path(kind);
-            let good = fs::read(&file).expect("readable");
-            assert!(2 * size <= good.len(), "{kind:?} has entries");
-            for (bit, damaged) in flips(&good, good.len() / size / 2, size) {
-                fs::write(&file, &damaged).expect("written");
+            let good = fs::read(file(kind)).expect("readable");
+            let middle = good.len() / size / 2;
+            assert!(0 < middle, "{kind:?} has entries");
+            for (bit, damaged) in flips(&good, middle, size) {
+                let copy = copy(folder.path());
+                let (_manager, log) = open(&copy);
+                let path = log.segments()[1].path(kind);
+                fs::write(&path, &damaged).expect("written");
                 check(&log, times, &format!("{kind:?}, bit {bit}"));
+                let is_position = kind == FileKind::OffsetIndex && 32 <= bit - middle * size * 8;
+                if is_position {
+                    let mended = fs::read(&path).expect("readable");
+                    assert_ne!(mended, damaged, "{kind:?}, bit {bit}: not written anew");
+                }
             }
-            fs::write(&file, &good).expect("written");
-            manager.shutdown(NOW).expect("a clean stop");
         }
     }
 }
 
 #[test]
 fn no_bit_of_any_entry_and_no_missing_end_misleads_a_start() {
-    for times in [ascending as Times, jumping] {
+    for times in [ascending as Times, swapped] {
         let node = TestNode::new(small_segments());
         filled(&node.log, times);
         node.manager.shutdown(NOW).expect("a clean stop");
