@@ -39,6 +39,7 @@ mod cache;
 mod checkpoint;
 mod clock;
 mod config;
+mod deletion;
 mod directory;
 mod durable_marks;
 mod epochs;

@@ -16,7 +16,8 @@ use crate::{
     checkpoint::parent,
     clock::MonotonicClock,
     config::{LogConfig, StorageConfig},
-    directory::{DataDirectory, deleted_folder},
+    deletion::Deletions,
+    directory::DataDirectory,
     durable_marks::DurableMarks,
     error::{IoFailure, OpenError},
     flush::{FlushEnv, FlushObserver, Scheduler},
@@ -38,6 +39,7 @@ pub struct LogManager {
     started_clean: bool,
     logs: RwLock<HashMap<TopicPartition, Arc<Log>>>,
     opening: Mutex<HashSet<TopicPartition>>,
+    deletions: Deletions,
 }
 
 /// What one pass of upkeep did.
@@ -118,6 +120,7 @@ impl LogManager {
             started_clean,
             logs: RwLock::default(),
             opening: Mutex::default(),
+            deletions: Deletions::default(),
         }))
     }
 
@@ -164,7 +167,7 @@ impl LogManager {
         if self.log(&partition).is_some() || !self.lock_opening().insert(partition.clone()) {
             return Err(OpenError::AlreadyOpen(partition));
         }
-        let opened = log::open(OpenRequest {
+        let request = OpenRequest {
             node: Arc::clone(&self.node),
             dir: dir.to_owned(),
             partition: partition.clone(),
@@ -172,7 +175,10 @@ impl LogManager {
             config,
             clean: self.started_clean,
             now,
-        });
+        };
+        // A deletion that is not over may not find the new log where it left the old one.
+        let deleted = self.deletions.finish(&self.node, dir, now);
+        let opened = deleted.map_err(OpenError::Io).and_then(|()| log::open(request));
         if let Ok(log) = &opened {
             self.logs
                 .write()
@@ -208,30 +214,21 @@ impl LogManager {
     /// unlinked after the topic's `file.delete.delay.ms`. Readers that are under way may finish.
     ///
     /// # Errors
-    /// [`IoFailure`] when the rename failed; the log is closed all the same, and deleting may be tried again.
+    /// [`IoFailure`] when the folder could not be renamed durably; the log is gone for everybody all the same. Upkeep
+    /// tries again, and so does whoever opens a log in that place.
     pub fn delete_log(&self, partition: &TopicPartition, now: TimestampMs) -> Result<(), IoFailure> {
         let Some(log) = self.log(partition) else { return Ok(()) };
         log.close();
-        let doomed = deleted_folder(log.dir(), partition, log.topic_id());
-        let dir = log.dir();
-        let folder = parent(dir);
-        self.node
-            .fs
-            .rename(dir, &doomed)
-            .map_err(|error| IoFailure::new("rename", dir, error))?;
-        self.node
-            .fs
-            .sync_dir(folder)
-            .map_err(|error| IoFailure::new("sync", folder, error))?;
-        self.node.marks.forget(log.mark_key());
-        self.node
-            .trash
-            .put_folder(doomed, now.saturating_add(log.config().file_delete_delay_ms));
-        self.logs
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(partition);
-        Ok(())
+        // Nobody opens a log in that place between these two, and of two who delete it one does.
+        let opening = self.lock_opening();
+        let mut logs = self.logs.write().unwrap_or_else(PoisonError::into_inner);
+        let is_mine = logs.remove(partition).is_some();
+        drop(logs);
+        if is_mine {
+            self.deletions.begin(&log);
+        }
+        drop(opening);
+        self.deletions.finish(&self.node, log.dir(), now)
     }
 
     /// Removes a partition's folder that no open log has: what a deletion left that a crash interrupted before the folder
@@ -293,6 +290,7 @@ impl LogManager {
                 }
             }
         }
+        self.deletions.finish_all(&self.node, now);
         let low = self.node.space.refresh();
         report.unlinked = self.node.trash.empty(now, low);
         report
@@ -347,6 +345,7 @@ impl LogManager {
         }
         self.node.marks.note(&durable);
         self.node.marks.rotate()?;
+        self.deletions.finish_all(&self.node, now);
         self.node.trash.empty(now, true);
         match failures.into_iter().next() {
             Some(failure) => Err(failure),
