@@ -1,6 +1,6 @@
 //! Positional reads of whole batches, checked against their checksums before anybody sees them.
 
-use std::{io, sync::PoisonError};
+use std::{io, ops::Range, sync::PoisonError};
 
 use bytes::Bytes;
 use protocol::{
@@ -16,6 +16,10 @@ use crate::error::CorruptRange;
 
 /// Bytes read beyond the limit to reach the first wanted batch from an index entry without a second read.
 const SEEK_SLACK_BYTES: u64 = 8 * 1024;
+
+/// A slice keeps no more memory beyond its own than this part of it, as a divisor; below that a copy costs more than it
+/// gives back.
+const SURPLUS_PART: usize = 8;
 
 /// Whole batches of one segment.
 #[derive(Debug)]
@@ -76,7 +80,7 @@ impl Segment {
                 } => {
                     self.set_hint(next_offset, position + end as u64);
                     return Ok(SegmentSlice {
-                        bytes: Bytes::from(window).slice(start..end),
+                        bytes: cut(window, start..end),
                         next_offset,
                     });
                 }
@@ -204,6 +208,18 @@ impl Segment {
     fn set_hint(&self, offset: Offset, position: u64) {
         *self.hint.lock().unwrap_or_else(PoisonError::into_inner) = Some((offset, position));
     }
+}
+
+/// A part of a window, in memory of about its size: who holds the slice accounts for its length, not for the window's.
+fn cut(mut window: Vec<u8>, range: Range<usize>) -> Bytes {
+    let surplus = window.capacity() - range.len();
+    if range.len() / SURPLUS_PART < surplus {
+        window.truncate(range.end);
+        window.drain(..range.start);
+        window.shrink_to_fit();
+        return Bytes::from(window);
+    }
+    Bytes::from(window).slice(range)
 }
 
 /// Where to begin looking, and what is known about the batch there.

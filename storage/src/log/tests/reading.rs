@@ -255,3 +255,27 @@ fn a_cached_batch_can_be_parted_from_the_bytes_it_was_cut_from() {
     node.log.detach_cached(base_offset + 1);
     assert_eq!(node.headers().len(), 1);
 }
+
+#[test]
+fn a_slice_holds_little_more_memory_than_its_bytes() {
+    let node = TestNode::new(LogConfig {
+        retention_ms: None,
+        ..LogConfig::default()
+    });
+    for slot in 0..60 {
+        node.put(&records(3, NOW + slot));
+    }
+    let node = node.restart();
+    let size = parse(node.log.read(0, Isolation::LogEnd, 1, true).expect("readable").bytes)[0]
+        .bytes
+        .len();
+    for (from, max_bytes) in [(30, 1), (3, 2 * size - 1), (60, 3 * size - 1), (0, 20 * size)] {
+        let slice = node
+            .log
+            .read(from, Isolation::LogEnd, max_bytes, true)
+            .expect("readable");
+        let len = slice.bytes.len();
+        let held = slice.bytes.try_into_mut().expect("nobody else has it").capacity();
+        assert!(held < len + len / 2, "{held} bytes are held for {len} at {from}");
+    }
+}
