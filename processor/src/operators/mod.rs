@@ -85,6 +85,9 @@ pub enum OperatorError {
     /// An expression failed on a result row. Nothing of the batch has had an effect.
     #[error("result: {0}")]
     Result(DataFusionError),
+    /// What was made of input rows is more than the query may hold until its next barrier.
+    #[error("{0} bytes are held before the next barrier")]
+    Crowded(usize),
     /// An aggregate left the range of its type.
     #[error("{0}")]
     Overflow(String),
@@ -179,6 +182,11 @@ pub trait Operator: Send {
 
     /// Memory held beside the state store, in bytes, estimated.
     fn memory_bytes(&self) -> usize {
+        0
+    }
+
+    /// Bytes of changes that the next barrier will bring into the state tables, estimated.
+    fn unsaved_bytes(&self) -> usize {
         0
     }
 

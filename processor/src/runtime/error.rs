@@ -119,6 +119,9 @@ pub enum RunError {
     /// Memory.
     #[error(transparent)]
     Memory(#[from] MemoryExceeded),
+    /// Fewer rows at once may need less memory.
+    #[error("{0}; reading fewer rows at once")]
+    Crowded(MemoryExceeded),
     /// The broker.
     #[error(transparent)]
     Port(#[from] PortError),
@@ -151,7 +154,9 @@ impl RunError {
                 StateError::Rocks { .. } => Retry::Later,
                 StateError::Value { .. } => Retry::Never,
             },
-            Self::Recover(RecoverError::Read { .. }) | Self::Commit(_) | Self::Failpoint(_) => Retry::Later,
+            Self::Recover(RecoverError::Read { .. }) | Self::Crowded(_) | Self::Commit(_) | Self::Failpoint(_) => {
+                Retry::Later
+            }
             Self::Operator(_) | Self::Recover(_) | Self::Memory(_) | Self::Stopped => Retry::Never,
             Self::Port(error) => match error {
                 PortError::Storage(_) | PortError::ShuttingDown => Retry::Later,

@@ -9,6 +9,9 @@ use crate::operators::{ChangeBatch, ChangeKind, Context, Counts, Operator, Opera
 use crate::state::StateStore;
 use crate::time::EventTime;
 
+/// Most rows that operators are given at once.
+const PUSH_ROWS: usize = 8_192;
+
 /// Operators in order, the sink last, with what they share.
 pub(super) struct Pipeline {
     operators: Vec<Box<dyn Operator>>,
@@ -18,6 +21,8 @@ pub(super) struct Pipeline {
     pub(super) buffer: EpochBuffer,
     pub(super) counts: Counts,
     failed_results: FailedResults,
+    /// Bytes that operators may hold, and an epoch.
+    limit: usize,
 }
 
 /// Result rows that are held back because an expression failed on them.
@@ -47,7 +52,13 @@ impl Pipeline {
             buffer,
             counts: Counts::default(),
             failed_results: FailedResults::default(),
+            limit: usize::MAX,
         }
+    }
+
+    /// Bounds what operators may hold, and an epoch, while rows are pushed: either of them so many bytes.
+    pub(super) fn with_limit(self, limit: usize) -> Self {
+        Self { limit, ..self }
     }
 
     /// The result rows that were held back since the last call.
@@ -60,10 +71,14 @@ impl Pipeline {
         self.each(|operator, context| operator.open(context))
     }
 
-    /// Takes input rows. Rows on which an expression fails are left out and returned; all others count.
+    /// Takes input rows. Rows on which an expression fails are left out and returned; all others count. After
+    /// [`OperatorError::Crowded`] the epoch cannot be committed.
     pub(super) fn push(&mut self, rows: &RecordBatch) -> Result<Vec<BadRow>, OperatorError> {
         let mut bad = Vec::new();
-        self.push_part(rows, 0, &mut bad)?;
+        for start in (0..rows.num_rows()).step_by(PUSH_ROWS) {
+            let count = PUSH_ROWS.min(rows.num_rows() - start);
+            self.push_part(&rows.slice(start, count), start, &mut bad)?;
+        }
         Ok(bad)
     }
 
@@ -104,9 +119,19 @@ impl Pipeline {
         self.operators.iter().map(|operator| operator.memory_bytes()).sum()
     }
 
-    /// Bytes that the current epoch holds until it is committed.
+    /// Bytes that the current epoch holds until it is committed, or will hold after its barrier.
     pub(super) fn epoch_bytes(&self) -> usize {
-        self.state.current_bytes() + self.buffer.bytes()
+        let unsaved: usize = self.operators.iter().map(|operator| operator.unsaved_bytes()).sum();
+        self.state.current_bytes() + self.buffer.bytes() + unsaved
+    }
+
+    /// Input rows may become many, or large: looks as soon as each part of them is processed.
+    fn check_room(&self) -> Result<(), OperatorError> {
+        let held = self.epoch_bytes().max(self.operator_bytes());
+        match held <= self.limit {
+            true => Ok(()),
+            false => Err(OperatorError::Crowded(held)),
+        }
     }
 
     /// Lets operators go of what can be read back, right after a barrier.
@@ -132,6 +157,7 @@ impl Pipeline {
                 self.push_part(&rows.slice(0, half), first, bad)?;
                 self.push_part(&rows.slice(half, rows.num_rows() - half), first + half, bad)
             }
+            Ok(()) => self.check_room(),
             other => other,
         }
     }

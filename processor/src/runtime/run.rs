@@ -136,7 +136,10 @@ impl<'a> Run<'a> {
         self.pipeline.buffer.set_now(self.context.ports.clock.now_ms());
         self.moved |= self.source.take_moved();
         if let Some(chunk) = &chunk {
+            let before = self.held_bytes();
             self.process(chunk, now)?;
+            let made = self.held_bytes().saturating_sub(before);
+            self.source.pace(chunk.rows.num_rows(), made, self.memory.epoch);
         }
         self.advance(now)?;
         Ok(chunk.is_some())
@@ -166,7 +169,8 @@ impl<'a> Run<'a> {
             return Ok(());
         }
         let rows = chunk.rows.slice(start, end - start);
-        for bad in self.pipeline.push(&rows)? {
+        let pushed = self.pipeline.push(&rows);
+        for bad in pushed.map_err(|error| self.crowded(error))? {
             let bad = BadRecord {
                 offset: chunk.offsets[start + bad.row],
                 reason: bad.reason,
@@ -291,6 +295,26 @@ impl<'a> Run<'a> {
         self.settle()?;
         self.pipeline.state.rocks().flush()?;
         Ok(())
+    }
+
+    /// What operators and the current epoch hold.
+    fn held_bytes(&self) -> usize {
+        self.pipeline.operator_bytes() + self.pipeline.epoch_bytes()
+    }
+
+    /// Too much memory for the rows that were read at once is no reason to give up while fewer could be read.
+    fn crowded(&self, error: OperatorError) -> RunError {
+        let OperatorError::Crowded(needed) = error else {
+            return RunError::Operator(error);
+        };
+        let exceeded = MemoryExceeded {
+            needed,
+            limit: self.memory.limit,
+        };
+        match self.source.reads_fewest_rows() {
+            true => RunError::Memory(exceeded),
+            false => RunError::Crowded(exceeded),
+        }
     }
 
     fn check_memory(&self) -> Result<(), RunError> {

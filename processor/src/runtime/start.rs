@@ -12,12 +12,12 @@ use super::build::{dead_letter_topic, operators, partitions, window_shape};
 use super::epochs::{Epochs, progress};
 use super::error::RunError;
 use super::pipeline::Pipeline;
-use super::source::{ReadLimits, Source, SourcePins};
+use super::run::now;
+use super::source::{ROUND_ROWS_MIN, ROUND_ROWS_START, ReadLimits, Source, SourcePins};
 use crate::config::EngineConfig;
 use crate::operators::epoch_buffer::{EpochBuffer, Port};
 use crate::ports::{PortError, Ports, TopicHandle, TopicSpec};
 use crate::state::{EpochRecord, Recovered, Rocks, StateError, StateStore, recover};
-use crate::time::watermark::Now;
 
 /// Shares of a query's memory limit, in eighths: groups kept in memory, cached entries, changes of one epoch.
 const GROUP_EIGHTHS: usize = 4;
@@ -80,7 +80,8 @@ pub(super) fn open_state(path: &Path) -> Result<Arc<Rocks>, StateError> {
     }
 }
 
-/// Makes a run ready.
+/// Makes a run ready. What failed before may have failed because too many rows were read at once: a restart begins with
+/// few.
 pub(super) fn start(
     spec: &QuerySpec,
     ports: &Ports,
@@ -88,8 +89,9 @@ pub(super) fn start(
     rocks: Arc<Rocks>,
     pins: &Arc<SourcePins>,
     runtime: &Handle,
-    now: Now,
+    is_restart: bool,
 ) -> Result<Start, RunError> {
+    let now = now(ports.clock.as_ref());
     let plan = &spec.plan;
     let changelog = ensure_changelog(spec, ports, runtime)?;
     let writer = runtime.block_on(ports.epochs.open(&spec.transactional_id))?;
@@ -111,6 +113,10 @@ pub(super) fn start(
     let limits = ReadLimits {
         bytes_per_round: config.read_bytes_per_round,
         batch_bytes_max: config.decompressed_batch_bytes_max,
+        rows_per_round: match is_restart {
+            true => ROUND_ROWS_MIN,
+            false => ROUND_ROWS_START,
+        },
     };
     let shape = window_shape(plan);
     let source = Source::open(&plan.source, &topic, pins, last, shape, limits, now)?;
@@ -131,7 +137,8 @@ pub(super) fn start(
         &mut buffer,
         last,
     );
-    let mut pipeline = Pipeline::new(operators, StateStore::new(rocks, memory.cache), buffer);
+    let state = StateStore::new(rocks, memory.cache);
+    let mut pipeline = Pipeline::new(operators, state, buffer).with_limit(memory.limit);
     pipeline.open()?;
     Ok(Start::Ready(Box::new(Started {
         source,

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::build::has_view_table;
 use super::error::{Retry, RunError};
-use super::run::{Run, RunContext, RunEnd, now};
+use super::run::{Run, RunContext, RunEnd};
 use super::source::SourcePins;
 use super::start::{Start, open_state, start};
 use super::view::{ViewError, ViewRows};
@@ -268,7 +268,7 @@ impl Supervised {
             Arc::clone(&open),
             &self.pins,
             &self.runtime,
-            now(self.ports.clock.as_ref()),
+            0 < self.shared.stats.snapshot().restarts,
         )?;
         self.shared.set_rocks(Some(open));
         let started = match started {

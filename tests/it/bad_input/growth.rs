@@ -52,7 +52,7 @@ fn a_statement_that_asks_for_a_huge_value_fails_alone() {
         let answer = bed.http.try_sql(huge);
         assert_eq!(answer.error_code(), "54000", "{huge}: {}", answer.body);
     }
-    let windows = "SELECT count(*) FROM HOP(few, _timestamp, '1 second', '2 hours')";
+    let windows = "SELECT count(*) FROM HOP(few, _timestamp, INTERVAL '1 second', INTERVAL '2 hours')";
     assert_eq!(bed.http.rows(windows), [[json!(7_200_000)]]);
     let held = memory_peak(bed.broker.pid());
     assert!(held < HELD_MAX, "{held} bytes");

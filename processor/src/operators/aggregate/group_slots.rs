@@ -248,9 +248,19 @@ impl GroupSlots {
         self.panes.len()
     }
 
-    /// Number of groups in memory.
+    /// Number of slots in use: those of the groups in memory, and those that are borrowed.
     pub(super) fn len(&self) -> usize {
-        self.index.len()
+        self.slots() - self.free.len()
+    }
+
+    /// Bytes of a group without its aggregates, on the average.
+    pub(super) fn bytes_each(&self) -> usize {
+        self.memory_bytes() / self.len().max(1)
+    }
+
+    /// Number of groups changed since the last barrier; some of them may be gone.
+    pub(super) fn changed(&self) -> usize {
+        self.changed.len()
     }
 
     /// Memory held, in bytes, estimated.

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use arrow::array::{ArrayRef, RecordBatch};
 use protocol::codec::{DecodeError, Reader as ByteReader};
 
+use super::emission::EMIT_ROWS;
 use super::group_slots::GroupSlots;
 use super::input::{Evaluated, Reader};
 use super::state::{AggregateState, state_of};
@@ -18,6 +19,12 @@ use crate::time::EventTime;
 const VERSION: u8 = 1;
 /// Flag of a group's entry: it has changes that were not emitted.
 const PENDING: u8 = 1;
+/// Bytes of a group's entry among the changes of an epoch beside what the group itself takes.
+const SAVED_OVERHEAD: usize = 64;
+/// A group that is emitted and removed is an entry of three tables and a record, in a quarter of the memory for groups.
+const EMITTED_SHARE: usize = 16;
+/// Fewest groups that are emitted at once.
+const EMIT_ROWS_MIN: usize = 64;
 /// Entries that are copied at once while groups are read.
 const SCAN_ENTRIES: usize = 4_096;
 
@@ -261,6 +268,17 @@ impl Grouping {
         let groups = self.groups.len();
         let states = self.states.iter().map(|aggregate| aggregate.memory_bytes(groups));
         self.groups.memory_bytes() + states.sum::<usize>()
+    }
+
+    /// Bytes that the next [`save`](Self::save) will write, estimated.
+    pub(super) fn unsaved_bytes(&self) -> usize {
+        self.groups.changed() * (self.groups.bytes_each() + SAVED_OVERHEAD)
+    }
+
+    /// Groups that may be emitted and removed at once: what that changes is held until it is committed.
+    pub(super) fn emit_rows(&self) -> usize {
+        let fitting = self.resident_bytes / EMITTED_SHARE / (self.groups.bytes_each() + SAVED_OVERHEAD);
+        fitting.clamp(EMIT_ROWS_MIN, EMIT_ROWS)
     }
 
     fn resolve(

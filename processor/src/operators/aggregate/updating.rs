@@ -78,6 +78,10 @@ impl Operator for UpdatingAggregate {
         self.grouping.memory_bytes()
     }
 
+    fn unsaved_bytes(&self) -> usize {
+        self.grouping.unsaved_bytes()
+    }
+
     fn shrink(&mut self, target: usize) {
         self.grouping.shrink(target);
     }

@@ -163,7 +163,7 @@ impl WindowedAggregate {
     fn close_tumbling(&mut self, start: EventTime, context: &mut Context<'_>) -> Result<(), OperatorError> {
         self.grouping.load_pane(start, context.state)?;
         let members = self.grouping.groups.members(start);
-        let slots: Vec<u32> = members.iter().rev().take(EMIT_ROWS).copied().collect();
+        let slots: Vec<u32> = members.iter().rev().take(self.grouping.emit_rows()).copied().collect();
         let units = self.own_units(&slots);
         self.emit_closing(&units, context)?;
         for slot in slots {
@@ -418,6 +418,10 @@ impl Operator for WindowedAggregate {
 
     fn memory_bytes(&self) -> usize {
         self.grouping.memory_bytes()
+    }
+
+    fn unsaved_bytes(&self) -> usize {
+        self.grouping.unsaved_bytes()
     }
 
     fn shrink(&mut self, target: usize) {

@@ -8,7 +8,7 @@ mod pins;
 use std::sync::Arc;
 
 use protocol::ids::{LeaderEpoch, NO_LEADER_EPOCH, Offset, PartitionId, TopicId, TopicPartition};
-use protocol::records::Decompressor;
+use protocol::records::{Batch, Decompressor, Records};
 use storage::{Isolation, Log, Marks, Pin, ReadError, VisibleReader};
 use tokio::sync::watch;
 
@@ -31,6 +31,13 @@ use crate::time::{EventTime, START_OF_TIME};
 /// beyond them, so that many small batches which open to much are not all held at once.
 pub(super) const OPENED_BYTES_PER_ROUND: usize = 16 << 20;
 
+/// Rows that a round of reading ends at when a query starts. Barriers stand between rounds, so that the memory of a query
+/// is looked at and freed between them.
+pub(super) const ROUND_ROWS_START: usize = 8_192;
+/// Fewest and most rows that a round of reading ends at, after what rows were seen to need.
+pub(super) const ROUND_ROWS_MIN: usize = 64;
+const ROUND_ROWS_MAX: usize = 65_536;
+
 /// Limits of reading.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ReadLimits {
@@ -38,6 +45,19 @@ pub(super) struct ReadLimits {
     pub(super) bytes_per_round: usize,
     /// Largest decompressed size of a batch.
     pub(super) batch_bytes_max: usize,
+    /// Rows, and bad records, after which a round ends, also in the middle of a batch.
+    pub(super) rows_per_round: usize,
+}
+
+/// What was decoded in a round.
+pub(super) struct Round {
+    chunk: Chunk,
+    /// Batches that were looked at.
+    batches: usize,
+    /// The first one was open already.
+    resumes: bool,
+    /// The first record that is left for the next round.
+    rest: Option<Offset>,
 }
 
 /// A query's source topic.
@@ -81,6 +101,8 @@ struct Partition {
     until: Option<Offset>,
     pin: Arc<Pin>,
     finished: bool,
+    /// The batch in the middle of which the last round ended.
+    opened: Option<Records>,
 }
 
 impl Source {
@@ -289,19 +311,21 @@ impl Source {
             self.move_on(index);
             return Ok(None);
         };
-        let (mut chunk, decoded) = self.decode(index, &batches)?;
-        chunk.time(self.plan.event_time, &self.plan.watermark)?;
-        if let Some(rest) = batches.get(decoded) {
-            self.partitions[index].reader.seek(rest.header.base_offset);
+        let mut round = self.decode(index, &batches)?;
+        round.chunk.time(self.plan.event_time, &self.plan.watermark)?;
+        if let Some(rest) = round.rest {
+            self.partitions[index].reader.seek(rest);
         }
         let next = self.move_on(index);
-        if let Some(last) = batches[..decoded].last() {
+        if let Some(last) = batches[..round.batches].last() {
             self.partitions[index].last = LastRead {
                 epoch: last.header.partition_leader_epoch,
                 offset: last.header.last_offset().min(next - 1),
             };
         }
-        stats.add_batches(decoded as u64, self.decompressor.take_count());
+        let chunk = round.chunk;
+        let batches = round.batches - usize::from(round.resumes);
+        stats.add_batches(batches as u64, self.decompressor.take_count());
         stats.add_read(chunk.offsets.len() as u64 + unmade(&chunk.bad));
         stats.add_rows_in(chunk.offsets.len() as u64);
         Ok(Some(chunk))
@@ -318,6 +342,22 @@ impl Source {
         self.moved |= partition.position < next;
         partition.position = next;
         next
+    }
+
+    /// Takes note of what the rows of a round came to: of rows that need more than a fair share of memory fewer are read
+    /// at once, of others more.
+    pub(super) fn pace(&mut self, rows: usize, made: usize, fair: usize) {
+        let limit = &mut self.limits.rows_per_round;
+        if fair < made {
+            *limit = (*limit / 2).max(ROUND_ROWS_MIN);
+        } else if made < fair / 4 && *limit / 2 <= rows {
+            *limit = (*limit * 2).min(ROUND_ROWS_MAX);
+        }
+    }
+
+    /// True when fewer rows cannot be read at once.
+    pub(super) fn reads_fewest_rows(&self) -> bool {
+        self.limits.rows_per_round <= ROUND_ROWS_MIN
     }
 
     fn isolation(&self) -> Isolation {
@@ -353,11 +393,18 @@ impl Source {
             last,
             until,
             finished: false,
+            opened: None,
         });
     }
 }
 
 impl Partition {
+    /// The records of a batch in the middle of which the last round ended.
+    fn take_opened(&mut self, batch: &Batch) -> Option<Records> {
+        let is_same = |records: &Records| records.header().base_offset == batch.header.base_offset;
+        self.opened.take().filter(is_same)
+    }
+
     fn is_at_stop(&self) -> bool {
         self.until.is_some_and(|until| until <= self.reader.position())
     }

@@ -508,3 +508,44 @@ async fn until_read(handle: &QueryHandle, rows: u64) {
         tokio::task::yield_now().await;
     }
 }
+
+/// Groups of one batch that come to more than the query may hold: they go to the state as they come.
+#[tokio::test(flavor = "multi_thread")]
+async fn more_groups_than_memory_holds_are_spilled() {
+    const GROUPS: usize = 100_000;
+    let bench = Bench::new(1);
+    let handle = group_all(&bench, GROUPS, "", 16 << 20).await;
+    assert_eq!(handle.status(), QueryStatus::Finished);
+    assert_eq!(view(&handle).len(), GROUPS);
+    assert_eq!(handle.stats().snapshot().restarts, 0);
+}
+
+/// The first round alone comes to more than the query may hold: it starts again, with fewer rows at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_that_need_much_memory_are_read_a_few_at_a_time() {
+    const GROUPS: usize = 5_000;
+    let bench = Bench::new(1);
+    let handle = group_all(&bench, GROUPS, &"x".repeat(1_000), 4 << 20).await;
+    assert_eq!(handle.status(), QueryStatus::Finished);
+    assert_eq!(view(&handle).len(), GROUPS);
+    assert_eq!(handle.stats().snapshot().restarts, 1);
+}
+
+/// Runs a query over one batch of so many groups, in epochs that end by their size alone.
+async fn group_all(bench: &Bench, groups: usize, filler: &str, memory_limit: u64) -> QueryHandle {
+    let mut batch = BatchBuilder::new(Codec::Lz4, None, NOON);
+    for n in 0..groups {
+        let value = format!(r#"{{"ts":{NOON},"k":"key {n}{filler}","v":1}}"#);
+        batch.append(NOON, None, Some(value.as_bytes()), &[]);
+    }
+    bench.world.append(SOURCE, 0, &batch.finish(BatchStamp::NONE));
+    let stop = i64::try_from(groups).unwrap();
+    let config = EngineConfig {
+        epoch_interval: Duration::from_secs(3_600),
+        query_memory_bytes_max,
+        ..bench.config()
+    };
+    let handle = Supervisor::start(spec(&plan(CLOSE, Some(vec![(0, stop)]))), bench.ports(), &config);
+    handle.ended().await;
+    handle
+}

@@ -35,6 +35,7 @@ fn a_round_ends_when_enough_is_open() {
     let limits = ReadLimits {
         bytes_per_round: 1 << 20,
         batch_bytes_max: 16 << 20,
+        rows_per_round: usize::MAX,
     };
     let mut source = Source::open(&plan, &topic, &pins, None, None, limits, now).unwrap();
     let stats = QueryStats::new();
@@ -61,4 +62,62 @@ fn a_round_ends_when_enough_is_open() {
     assert_eq!(offsets, (0..60).collect::<Vec<i64>>());
     assert_eq!(stats.snapshot().batches_decompressed, 60, "no batch is opened twice");
     assert_eq!(chunks, 4);
+}
+
+/// Rounds end in the middle of batches, which are decompressed once all the same, and no record is left out or read twice.
+#[test]
+fn a_round_ends_when_there_are_rows_enough() {
+    const RECORDS: [i64; 4] = [100, 1, 1_000, 50];
+    const ROWS: usize = 64;
+    let world = World::new();
+    world.topic(SOURCE, 2);
+    for count in RECORDS {
+        let mut batch = BatchBuilder::new(Codec::Zstd, None, NOON);
+        for n in 0..count {
+            let value = match n % 10 {
+                3 => "no json".to_owned(),
+                _ => format!(r#"{{"ts":{NOON},"v":{n}}}"#),
+            };
+            batch.append(NOON, None, Some(value.as_bytes()), &[]);
+        }
+        world.append(SOURCE, 0, &batch.finish(BatchStamp::NONE));
+    }
+    let total: i64 = RECORDS.iter().sum();
+    let mut plan = bounded(CLOSE).source;
+    plan.stop = Some(vec![(0, total - 1)]);
+    let topic = world.topics.open(SOURCE).unwrap();
+    let now = Now {
+        monotonic: std::time::Duration::ZERO,
+        wall: NOON * 1000,
+    };
+    let pins = Arc::new(SourcePins::new("q"));
+    let limits = ReadLimits {
+        bytes_per_round: 1 << 20,
+        batch_bytes_max: 16 << 20,
+        rows_per_round: ROWS,
+    };
+    let mut source = Source::open(&plan, &topic, &pins, None, None, limits, now).unwrap();
+    let stats = QueryStats::new();
+    let mut offsets: Vec<i64> = Vec::new();
+    while let Some(chunk) = source.read(&stats).unwrap() {
+        assert!(chunk.rows.num_rows() + chunk.bad.len() <= ROWS);
+        assert_eq!(chunk.rows.num_rows(), chunk.offsets.len());
+        let first = i64::try_from(offsets.len()).unwrap();
+        offsets.extend(chunk.offsets.iter().chain(chunk.bad.iter().map(|bad| &bad.offset)));
+        let next = i64::try_from(offsets.len()).unwrap();
+        let positions = source.positions(now);
+        assert_eq!((positions[0].next_offset, positions[0].last_offset), (next, next - 1));
+        let mut walk = chunk.walk();
+        for bad in &chunk.bad {
+            let record = walk.find(bad.offset).expect("the record of a bad row");
+            assert_eq!(record.value, Some(&b"no json"[..]));
+        }
+        assert!(first < next, "it gets on");
+        source.advance(now);
+    }
+    offsets.sort_unstable();
+    assert_eq!(offsets, (0..total - 1).collect::<Vec<i64>>());
+    let stats = stats.snapshot();
+    assert_eq!((stats.batches_read, stats.batches_decompressed), (4, 4));
+    assert_eq!(stats.rows_read, u64::try_from(total - 1).unwrap());
 }
