@@ -542,7 +542,7 @@ async fn group_all(bench: &Bench, groups: usize, filler: &str, memory_limit: u64
     let stop = i64::try_from(groups).unwrap();
     let config = EngineConfig {
         epoch_interval: Duration::from_secs(3_600),
-        query_memory_bytes_max,
+        query_memory_bytes_max: memory_limit,
         ..bench.config()
     };
     let handle = Supervisor::start(spec(&plan(CLOSE, Some(vec![(0, stop)]))), bench.ports(), &config);
