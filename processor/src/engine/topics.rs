@@ -76,6 +76,7 @@ impl Engine {
             }
             OutputTarget::Topic { topic } => {
                 self.refuse_target(draft, topic)?;
+                self.refuse_partitions(topic, draft.options.partitions)?;
                 specs.extend(self.missing(topic, draft.options.partitions));
             }
             OutputTarget::Blackhole => {}
@@ -141,6 +142,21 @@ impl Engine {
             )),
             _ => Ok(()),
         }
+    }
+
+    /// The option `partitions` where the topic exists and has another number of them: it would do nothing.
+    fn refuse_partitions(&self, topic: &str, wanted: Option<PartitionId>) -> Result<(), SqlError> {
+        let (Some(wanted), Some(handle)) = (wanted, self.ports.topics.find(topic)) else {
+            return Ok(());
+        };
+        let count = handle.partitions.len();
+        if usize::try_from(wanted).is_ok_and(|wanted| wanted == count) {
+            return Ok(());
+        }
+        Err(SqlError::invalid_value(format!(
+            "option \"partitions\" = {wanted}, but topic \"{topic}\" exists already and has {count}"
+        ))
+        .with_hint("leave the option out, or write to another topic"))
     }
 
     pub(super) async fn delete_topics(&self, topics: &[String]) {

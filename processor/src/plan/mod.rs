@@ -20,6 +20,7 @@ mod context;
 pub(crate) mod error;
 pub(crate) mod explain;
 pub mod graph;
+mod ignored;
 mod logical;
 mod names;
 mod physical;

@@ -11,12 +11,16 @@ use datafusion::sql::sqlparser::ast::{
     WildcardAdditionalOptions,
 };
 
+use super::ignored::{refuse_in_query, refuse_in_relation, refuse_in_select};
 use crate::catalog::{Body, Catalog, METADATA_COLUMNS, is_metadata};
 use crate::error::{SqlError, SqlState};
 use crate::sql::Parameter;
 use crate::sql::parser::normalize;
 
 /// Prepares a query. True when it mentions a metadata column, which must then be planned.
+///
+/// # Errors
+/// Where a parameter is missing, or where a clause of the query would be dropped without a word.
 pub(crate) fn prepare(query: &mut Query, catalog: &Catalog, parameters: &[Parameter]) -> Result<bool, SqlError> {
     let mut survey = Survey {
         parameters,
@@ -36,7 +40,7 @@ pub(crate) fn prepare(query: &mut Query, catalog: &Catalog, parameters: &[Parame
     Ok(survey.mentions_metadata)
 }
 
-/// First walk: parameters, and what the second walk has to know.
+/// First walk: parameters, clauses that are refused, and what the second walk has to know.
 struct Survey<'a> {
     parameters: &'a [Parameter],
     mentions_metadata: bool,
@@ -50,7 +54,15 @@ impl VisitorMut for Survey<'_> {
         for cte in query.with.iter().flat_map(|with| &with.cte_tables) {
             self.cte_names.insert(normalize(&cte.alias.name));
         }
-        ControlFlow::Continue(())
+        or_break(refuse_in_query(query))
+    }
+
+    fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<SqlError> {
+        or_break(refuse_in_select(select))
+    }
+
+    fn pre_visit_table_factor(&mut self, relation: &mut TableFactor) -> ControlFlow<SqlError> {
+        or_break(refuse_in_relation(relation))
     }
 
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<SqlError> {
@@ -74,6 +86,13 @@ impl VisitorMut for Survey<'_> {
             }
             Err(error) => ControlFlow::Break(error),
         }
+    }
+}
+
+fn or_break(checked: Result<(), SqlError>) -> ControlFlow<SqlError> {
+    match checked {
+        Ok(()) => ControlFlow::Continue(()),
+        Err(error) => ControlFlow::Break(error),
     }
 }
 

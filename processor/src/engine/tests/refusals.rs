@@ -49,6 +49,8 @@ const QUERIES: &[Case] = &[
     ("SELECT url FROM SESSION(clicks PARTITION BY url, ts, INTERVAL '1 minute')", "0A000", "session"),
     ("SELECT url FROM CUMULATE(clicks, ts, INTERVAL '1 minute', INTERVAL '1 hour')", "0A000", "CUMULATE"),
     ("SELECT url FROM clicks FOR SYSTEM_TIME AS OF now()", "0A000", "SYSTEM_TIME"),
+    ("SELECT url FROM clicks TABLESAMPLE BERNOULLI (10)", "0A000", "TABLESAMPLE"),
+    ("SELECT url FROM clicks FOR UPDATE", "0A000", "FOR UPDATE"),
     ("SELECT nothing FROM clicks", "42703", "nothing"),
     ("SELECT url FROM nothing", "42P01", "nothing"),
     ("SELECT nothing(url) FROM clicks", "42883", "nothing"),
@@ -57,6 +59,21 @@ const QUERIES: &[Case] = &[
     ("SELECT url FROM clicks WITH (parallelism = 2)", "0A000", "parallelism"),
     ("SELECT url FROM clicks WITH (state_ttl = '1 h')", "0A000", "state_ttl"),
     ("SELECT url FROM clicks WITH (speed = 'high')", "22023", "speed"),
+];
+
+/// Clauses of a SELECT that would change nothing.
+#[rustfmt::skip]
+const SELECTS: &[Case] = &[
+    ("SELECT url FROM clicks TABLESAMPLE BERNOULLI (10)", "0A000", "TABLESAMPLE"),
+    ("SELECT url FROM clicks AS c TABLESAMPLE SYSTEM (10) REPEATABLE (1)", "0A000", "TABLESAMPLE"),
+    ("SELECT url FROM (SELECT url FROM clicks) AS c TABLESAMPLE SYSTEM (10)", "0A000", "TABLESAMPLE"),
+    ("SELECT url FROM TUMBLE(clicks, ts, INTERVAL '1 minute') AS w TABLESAMPLE SYSTEM (10)", "0A000", "TABLESAMPLE"),
+    ("SELECT * FROM clicks WITH ORDINALITY", "0A000", "WITH ORDINALITY"),
+    ("SELECT * FROM generate_series(1, 3) WITH ORDINALITY", "0A000", "WITH ORDINALITY"),
+    ("SELECT * FROM UNNEST(make_array(1, 2)) WITH ORDINALITY", "0A000", "WITH ORDINALITY"),
+    ("SELECT url FROM clicks FOR UPDATE", "0A000", "FOR UPDATE"),
+    ("SELECT url FROM clicks FOR SHARE SKIP LOCKED", "0A000", "FOR SHARE"),
+    ("SELECT url FROM clicks WHERE url IN (SELECT url FROM clicks FOR UPDATE)", "0A000", "FOR UPDATE"),
 ];
 
 /// Statements that define something, or ask about it.
@@ -90,6 +107,8 @@ const DEFINITIONS: &[Case] = &[
     ("CREATE SINK s AS SELECT url FROM clicks WITH (connector = 'topic', topic = 'a b')", "42602", "a b"),
     ("CREATE SINK s AS SELECT url FROM clicks WITH (connector = 'topic', topic = 'tidemill.x')", "42602", "reserved"),
     ("CREATE SINK s AS SELECT url FROM clicks WITH (connector = 'topic', topic = 'kept')", "55006", "kept"),
+    ("CREATE SINK s AS SELECT url FROM clicks WITH (connector = 'topic', topic = 'there', partitions = 7)",
+     "22023", "has 2"),
     ("CREATE SINK s AS SELECT url FROM clicks WITH (connector = 'topic', key = 'nothing')", "42703", "nothing"),
     ("CREATE SINK s FROM nothing WITH (connector = 'blackhole')", "42P01", "nothing"),
     ("CREATE MATERIALIZED VIEW website_clicks AS SELECT url FROM clicks", "42P07", "website_clicks"),
@@ -117,11 +136,20 @@ async fn queries_that_run_on() {
 }
 
 #[tokio::test]
+async fn clauses_that_would_be_ignored() {
+    let setup = Setup::with_clicks().await;
+    for (sql, code, part) in SELECTS {
+        assert_refused(&setup, sql, code, part).await;
+    }
+}
+
+#[tokio::test]
 async fn sources_and_sinks() {
     let setup = Setup::with_clicks().await;
     setup
         .run("CREATE MATERIALIZED VIEW kept AS SELECT url FROM clicks")
         .await;
+    setup.world.topic("there", 2);
     for (sql, code, part) in DEFINITIONS {
         assert_refused(&setup, sql, code, part).await;
     }
