@@ -1,10 +1,20 @@
 //! JSON numbers without loss: integers and decimals are read from their digits, never through a double.
 
-/// A decimal number as written: `digits * 10^exponent`.
+/// A decimal number as written: `digits * 10^exponent`, and what is left of it where that is more than 128 bits hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Exact {
     digits: i128,
     exponent: i32,
+    rest: Option<Rest>,
+}
+
+/// Digits behind those that fit. They are less than one unit of the last digit before them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Rest {
+    /// How many zeros stand before the first of them that is none.
+    zeros: i32,
+    /// That digit.
+    digit: u8,
 }
 
 /// Why a text is not the number that a column wants.
@@ -92,7 +102,7 @@ impl Exact {
         if reader.count == 0 {
             return Err(NumberError::Malformed);
         }
-        let mut exponent = reader.exponent;
+        let mut exponent = reader.exponent();
         if let Some(b'e' | b'E') = bytes.get(at) {
             let written: i32 = text[at + 1..].parse().map_err(|_| NumberError::Malformed)?;
             exponent = exponent.saturating_add(written);
@@ -101,11 +111,12 @@ impl Exact {
         if at != bytes.len() {
             return Err(NumberError::Malformed);
         }
-        if reader.overflow {
-            return Err(NumberError::OutOfRange);
-        }
         let digits = if negative { -reader.value } else { reader.value };
-        Ok(Self { digits, exponent })
+        Ok(Self {
+            digits,
+            exponent,
+            rest: reader.rest,
+        })
     }
 
     fn rescale_exactly(self, scale: i32) -> Result<i128, NumberError> {
@@ -146,62 +157,86 @@ impl Exact {
         let shift = self.exponent.saturating_add(scale);
         let power = 10_i128.checked_pow(shift.unsigned_abs());
         match (shift >= 0, power) {
-            (true, Some(power)) => self.digits.checked_mul(power).ok_or(NumberError::OutOfRange),
+            (true, Some(power)) => {
+                let whole = self.digits.checked_mul(power).ok_or(NumberError::OutOfRange)?;
+                settle(whole, self.rest_quarters(shift), 4)
+            }
             (true, None) => Err(NumberError::OutOfRange),
-            (false, Some(power)) => settle(self.digits / power, self.digits % power, power),
+            (false, Some(power)) => {
+                let remainder = self.digits % power;
+                // Digits behind a remainder tell nothing new; alone they are less than half a unit.
+                let is_rest_alone = remainder == 0 && self.rest.is_some();
+                let remainder = if is_rest_alone { self.digits.signum() } else { remainder };
+                settle(self.digits / power, remainder, power)
+            }
             // Smaller than any unit: everything is remainder.
             (false, None) => settle(0, self.digits.signum(), i128::MAX),
         }
     }
+
+    /// The rest in quarters of the unit to which the digits were brought by `shift` places: none, one for less than a
+    /// half, two for a half or more. It is never a whole unit: a number that long is out of range.
+    fn rest_quarters(self, shift: i32) -> i128 {
+        let sign = self.digits.signum();
+        match self.rest {
+            None => 0,
+            Some(Rest { zeros, digit: 5.. }) if zeros <= shift => 2 * sign,
+            Some(_) => sign,
+        }
+    }
 }
 
-/// Reads digits into a value. Digits beyond what 128 bits hold are an overflow, unless they are zeros of a fraction.
+/// Reads digits into a value. Zeros wait until a digit follows them, so that only digits that tell something need room.
+/// Digits that 128 bits have no room for are the rest.
 #[derive(Default)]
 struct Digits {
     value: i128,
-    exponent: i32,
+    rest: Option<Rest>,
     count: usize,
-    pending_zeros: i32,
-    full: bool,
-    overflow: bool,
+    /// Digits read behind the last one in `value`.
+    behind: i32,
+    /// Digits read behind the point.
+    fraction: i32,
 }
 
 impl Digits {
-    fn take(&mut self, bytes: &[u8], mut at: usize, fraction: bool) -> usize {
+    fn take(&mut self, bytes: &[u8], mut at: usize, is_fraction: bool) -> usize {
         while let Some(digit) = bytes.get(at).map(|b| b.wrapping_sub(b'0')).filter(|d| *d <= 9) {
-            self.push(digit, fraction);
+            self.count += 1;
+            self.fraction = self.fraction.saturating_add(i32::from(is_fraction));
+            self.push(digit);
             at += 1;
         }
         at
     }
 
-    fn push(&mut self, digit: u8, fraction: bool) {
-        self.count += 1;
-        if fraction && self.full {
+    fn push(&mut self, digit: u8) {
+        let zeros = self.behind;
+        self.behind = self.behind.saturating_add(1);
+        if digit == 0 || self.rest.is_some() {
             return;
         }
-        if fraction && digit == 0 {
-            self.pending_zeros += 1;
-            return;
-        }
-        let steps = if fraction { self.pending_zeros + 1 } else { 1 };
-        let next = 10_i128
-            .checked_pow(steps.unsigned_abs())
-            .and_then(|power| self.value.checked_mul(power))
-            .and_then(|value| value.checked_add(i128::from(digit)));
-        match next {
-            Some(value) => self.value = value,
-            // A fraction beyond 38 digits cannot matter to a NUMERIC(38, s): the rest of it is dropped.
-            None if fraction => {
-                self.full = true;
-                return;
+        match self.followed_by(zeros, digit) {
+            Some(value) => {
+                self.value = value;
+                self.behind = 0;
             }
-            None => self.overflow = true,
+            None => self.rest = Some(Rest { zeros, digit }),
         }
-        if fraction {
-            self.exponent -= steps;
-            self.pending_zeros = 0;
+    }
+
+    /// The value with so many zeros and a digit behind it, unless that is too much.
+    fn followed_by(&self, zeros: i32, digit: u8) -> Option<i128> {
+        if self.value == 0 {
+            return Some(i128::from(digit));
         }
+        let power = 10_i128.checked_pow(zeros.unsigned_abs().checked_add(1)?)?;
+        self.value.checked_mul(power)?.checked_add(i128::from(digit))
+    }
+
+    /// The power of ten that the value is to be taken times.
+    fn exponent(&self) -> i32 {
+        self.behind.saturating_sub(self.fraction)
     }
 }
 
@@ -223,6 +258,39 @@ mod tests {
         assert_eq!(parse_integer("1x"), Err(NumberError::Malformed));
         assert_eq!(parse_integer("1e99999999999"), Err(NumberError::Malformed));
         assert_eq!(parse_integer("0e999999"), Ok(0));
+    }
+
+    /// Zeros before and behind the digits cost nothing, however many there are.
+    #[test]
+    fn zeros_do_not_count_as_digits() {
+        let zeros = "0".repeat(44);
+        assert_eq!(parse_integer(&format!("0.{zeros}1e45")), Ok(1));
+        assert_eq!(parse_integer(&format!("-0.{zeros}123e47")), Ok(-123));
+        assert_eq!(parse_integer(&format!("{zeros}7")), Ok(7));
+        assert_eq!(parse_integer(&format!("12{zeros}e-44")), Ok(12));
+        assert_eq!(parse_integer(&format!("12.{zeros}")), Ok(12));
+        assert_eq!(parse_decimal(&format!("0.{zeros}15e45"), 12, 2), Ok(150));
+        assert_eq!(parse_decimal(&format!("15{zeros}e-45"), 12, 2), Ok(150));
+    }
+
+    /// Digits for which there is no room still decide whether a number is whole and how it is rounded.
+    #[test]
+    fn digits_without_room_are_not_forgotten() {
+        let zeros = "0".repeat(44);
+        assert_eq!(parse_integer(&format!("1.{zeros}1")), Err(NumberError::Fraction));
+        assert_eq!(parse_integer(&format!("1{zeros}1")), Err(NumberError::OutOfRange));
+        assert_eq!(parse_integer(&format!("10.{zeros}1e-1")), Err(NumberError::Fraction));
+        assert_eq!(parse_scaled(&format!("-1.{zeros}1"), 0), Ok(-2));
+        assert_eq!(parse_scaled(&format!("1.{zeros}9"), 0), Ok(1));
+        let long = 2 * 10_i128.pow(37);
+        assert_eq!(parse_decimal(&format!("{long}.49"), 38, 0), Ok(long));
+        assert_eq!(parse_decimal(&format!("{long}.5"), 38, 0), Ok(long + 1));
+        assert_eq!(parse_decimal(&format!("-{long}.5"), 38, 0), Ok(-long - 1));
+        assert_eq!(parse_decimal(&format!("{long}.05"), 38, 0), Ok(long));
+        assert_eq!(
+            parse_decimal(&format!("{}.5", "9".repeat(38)), 38, 0),
+            Err(NumberError::OutOfRange)
+        );
     }
 
     #[test]
