@@ -50,6 +50,8 @@ impl SqlState {
     pub const WRONG_OBJECT_TYPE: Self = Self("42809");
     /// invalid_table_definition
     pub const INVALID_DEFINITION: Self = Self("42P16");
+    /// invalid_object_definition
+    pub const INVALID_OBJECT_DEFINITION: Self = Self("42P17");
     /// invalid_name
     pub const INVALID_NAME: Self = Self("42602");
     /// configuration_limit_exceeded

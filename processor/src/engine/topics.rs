@@ -4,7 +4,7 @@ use protocol::ids::PartitionId;
 
 use super::draft::Draft;
 use super::{Engine, SqlError, SqlState};
-use crate::plan::graph::{ErrorPolicy, OutputTarget};
+use crate::plan::graph::{ErrorPolicy, OutputTarget, StreamPlan};
 use crate::ports::{PortError, TopicSpec};
 
 /// Longest name of a topic, and so of a materialized view.
@@ -43,6 +43,7 @@ impl Engine {
 
     fn topic_specs(&self, draft: &Draft) -> Result<Vec<(TopicSpec, bool)>, SqlError> {
         let plan = &draft.planned.plan;
+        refuse_shared(plan)?;
         let mut specs = Vec::new();
         match &plan.output.target {
             OutputTarget::View { topic } => {
@@ -81,11 +82,7 @@ impl Engine {
             }
             OutputTarget::Blackhole => {}
         }
-        let dead_letters = match &plan.source.on_error {
-            ErrorPolicy::DeadLetter(topic) => Some(topic),
-            _ => None,
-        };
-        for topic in plan.late_topic.iter().chain(dead_letters) {
+        for topic in plan.late_topic.iter().chain(dead_letters(plan)) {
             topic_name(topic)?;
             self.refuse_target(draft, topic)?;
             specs.extend(self.missing(topic, None));
@@ -166,6 +163,38 @@ impl Engine {
             }
         }
     }
+}
+
+fn dead_letters(plan: &StreamPlan) -> Option<&String> {
+    match &plan.source.on_error {
+        ErrorPolicy::DeadLetter(topic) => Some(topic),
+        _ => None,
+    }
+}
+
+/// Results, late rows and dead letters go to topics of their own: in one topic nobody could tell them apart, and a view
+/// could not be read any more.
+fn refuse_shared(plan: &StreamPlan) -> Result<(), SqlError> {
+    let output = match &plan.output.target {
+        OutputTarget::View { topic } | OutputTarget::Topic { topic } => Some(topic),
+        OutputTarget::Blackhole => None,
+    };
+    let written = [
+        ("as the output of the query", output),
+        ("by LATE TO", plan.late_topic.as_ref()),
+        ("by ON ERROR DLQ of its source", dead_letters(plan)),
+    ];
+    for (at, (what, topic)) in written.iter().enumerate() {
+        let Some(topic) = topic else { continue };
+        if let Some((other, _)) = written[..at].iter().find(|(_, other)| *other == Some(*topic)) {
+            return Err(SqlError::new(
+                SqlState::INVALID_OBJECT_DEFINITION,
+                format!("topic \"{topic}\" is named twice: {other} and {what}"),
+            )
+            .with_hint("give each of them a topic of its own"));
+        }
+    }
+    Ok(())
 }
 
 /// Checks the name of a topic that the query is to write.

@@ -85,6 +85,17 @@ const DEFINITIONS: &[Case] = &[
     ("CREATE SINK s AS SELECT url, count(*) FROM TUMBLE(clicks, ts, INTERVAL '1 minute') GROUP BY window_start, \
       window_end, url LATE TO 'website_clicks' WITH (connector = 'blackhole')",
      "42P16", "read again"),
+    ("CREATE MATERIALIZED VIEW v AS SELECT url, count(*) AS n FROM TUMBLE(clicks, ts, INTERVAL '1 minute') GROUP BY \
+      window_start, window_end, url LATE TO 'v'",
+     "42P17", "\"v\" is named twice: as the output of the query and by LATE TO"),
+    ("CREATE SINK s AS SELECT url, count(*) AS n FROM TUMBLE(clicks, ts, INTERVAL '1 minute') GROUP BY window_start, \
+      window_end, url LATE TO 'there' WITH (connector = 'topic', topic = 'there')",
+     "42P17", "\"there\" is named twice"),
+    ("CREATE SINK s AS SELECT url FROM strict WITH (connector = 'topic', topic = 'dead')",
+     "42P17", "as the output of the query and by ON ERROR DLQ"),
+    ("CREATE SINK s AS SELECT url, count(*) AS n FROM TUMBLE(strict, _timestamp, INTERVAL '1 minute') GROUP BY \
+      window_start, window_end, url LATE TO 'dead' WITH (connector = 'blackhole')",
+     "42P17", "by LATE TO and by ON ERROR DLQ"),
     ("CREATE SOURCE s (a INT, a INT)", "42701", "twice"),
     ("CREATE SOURCE s (_offset INT)", "42701", "metadata"),
     ("CREATE SOURCE s (a UUID)", "0A000", "UUID"),
@@ -150,6 +161,9 @@ async fn sources_and_sinks() {
         .run("CREATE MATERIALIZED VIEW kept AS SELECT url FROM clicks")
         .await;
     setup.world.topic("there", 2);
+    setup
+        .run("CREATE SOURCE strict (url TEXT) WITH (topic = 'website_clicks') ON ERROR DLQ 'dead'")
+        .await;
     for (sql, code, part) in DEFINITIONS {
         assert_refused(&setup, sql, code, part).await;
     }
