@@ -82,7 +82,7 @@ impl Engine {
             }
             OutputTarget::Blackhole => {}
         }
-        for topic in plan.late_topic.iter().chain(dead_letters(plan)) {
+        for topic in late_rows(plan).into_iter().chain(dead_letters(plan)) {
             topic_name(topic)?;
             self.refuse_target(draft, topic)?;
             specs.extend(self.missing(topic, None));
@@ -165,6 +165,10 @@ impl Engine {
     }
 }
 
+fn late_rows(plan: &StreamPlan) -> Option<&String> {
+    plan.late.as_ref().map(|late| &late.topic)
+}
+
 fn dead_letters(plan: &StreamPlan) -> Option<&String> {
     match &plan.source.on_error {
         ErrorPolicy::DeadLetter(topic) => Some(topic),
@@ -181,7 +185,7 @@ fn refuse_shared(plan: &StreamPlan) -> Result<(), SqlError> {
     };
     let written = [
         ("as the output of the query", output),
-        ("by LATE TO", plan.late_topic.as_ref()),
+        ("by LATE TO", late_rows(plan)),
         ("by ON ERROR DLQ of its source", dead_letters(plan)),
     ];
     for (at, (what, topic)) in written.iter().enumerate() {

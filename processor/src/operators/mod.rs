@@ -17,6 +17,7 @@ pub mod aggregate;
 pub mod epoch_buffer;
 mod expression;
 pub mod filter;
+pub mod late;
 pub mod partitioner;
 pub mod project;
 pub mod sink;

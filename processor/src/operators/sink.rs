@@ -45,15 +45,6 @@ impl RowEncoder {
             key: Vec::new(),
         }
     }
-
-    /// Writes every row.
-    pub fn append_all(&mut self, rows: &RecordBatch, buffer: &mut EpochBuffer) -> Result<(), OperatorError> {
-        let mut writer = Writer::new(self, rows)?;
-        for row in 0..rows.num_rows() {
-            writer.write(row, true, buffer);
-        }
-        Ok(())
-    }
 }
 
 /// A batch being written.

@@ -148,8 +148,8 @@ fn aggregate(lines: &mut Lines, aggregate: &AggregatePlan, plan: &StreamPlan, ch
         "key"
     };
     lines.detail("state", format!("one entry per {by}"));
-    match &plan.late_topic {
-        Some(topic) => lines.detail("late rows", format!("to topic \"{topic}\"")),
+    match &plan.late {
+        Some(late) => lines.detail("late rows", format!("to topic \"{}\"", late.topic)),
         None if aggregate.window.is_some() => lines.detail("late rows", "counted and dropped"),
         None => {}
     }

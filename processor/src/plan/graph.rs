@@ -21,8 +21,28 @@ pub struct StreamPlan {
     pub emit: Emit,
     /// Where results go.
     pub output: OutputPlan,
-    /// Topic that keeps late rows (`LATE TO`), as JSON of the aggregate's input; `None` counts and drops them.
-    pub late_topic: Option<String>,
+    /// What keeps late rows (`LATE TO`); `None` counts and drops them.
+    pub late: Option<LatePlan>,
+}
+
+/// Where late rows go: the records that they came from, as they came.
+#[derive(Debug, Clone)]
+pub struct LatePlan {
+    /// The topic.
+    pub topic: String,
+    /// Where the record is in the aggregate's input.
+    pub columns: RecordColumns,
+}
+
+/// Columns that hold the record of a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RecordColumns {
+    /// Its key, BYTEA.
+    pub key: usize,
+    /// Its value, BYTEA.
+    pub value: usize,
+    /// Its headers.
+    pub headers: usize,
 }
 
 /// A topic read as a stream of typed rows.

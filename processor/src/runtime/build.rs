@@ -9,6 +9,7 @@ use crate::operators::Operator;
 use crate::operators::aggregate::{Setup, UpdatingAggregate, WindowedAggregate};
 use crate::operators::epoch_buffer::EpochBuffer;
 use crate::operators::filter::Filter;
+use crate::operators::late::LateRecords;
 use crate::operators::project::Project;
 use crate::operators::sink::{Blackhole, RowEncoder, TopicSink, ViewSink};
 use crate::plan::graph::{AggregatePlan, OutputTarget, SourcePlan, Stage, StreamPlan};
@@ -23,24 +24,18 @@ pub(super) fn operators(
     resident_bytes: usize,
 ) -> Result<Vec<Box<dyn Operator>>, RunError> {
     let mut operators: Vec<Box<dyn Operator>> = Vec::with_capacity(plan.stages.len() + 1);
-    let mut input = Arc::clone(&plan.source.schema);
     for stage in &plan.stages {
         match stage {
             Stage::Filter(condition) => operators.push(Box::new(Filter::new(Arc::clone(condition)))),
             Stage::Project { exprs, schema } => {
                 operators.push(Box::new(Project::new(exprs.clone(), Arc::clone(schema))));
-                input = Arc::clone(schema);
             }
             Stage::Aggregate(aggregate) => {
-                let late = match &plan.late_topic {
-                    Some(topic) => {
-                        let partitions = partitions(topics, topic)?;
-                        Some(RowEncoder::new(buffer, topic, partitions, &input, &[]))
-                    }
+                let late = match &plan.late {
+                    Some(late) => Some(LateRecords::new(buffer, partitions(topics, &late.topic)?, late)),
                     None => None,
                 };
                 operators.push(aggregation(plan, aggregate, late, resident_bytes)?);
-                input = Arc::clone(&aggregate.schema);
             }
         }
     }
@@ -81,7 +76,7 @@ pub(super) fn dead_letter_topic(source: &SourcePlan) -> Option<&str> {
 fn aggregation(
     plan: &StreamPlan,
     aggregate: &AggregatePlan,
-    late: Option<RowEncoder>,
+    late: Option<LateRecords>,
     resident_bytes: usize,
 ) -> Result<Box<dyn Operator>, RunError> {
     let setup = Setup {

@@ -16,7 +16,7 @@ use super::emission::{EMIT_ROWS, Emission, Unit};
 use super::grouping::{Grouping, Panes, Setup};
 use crate::operators::expression::evaluate_time;
 use crate::operators::filter::select;
-use crate::operators::sink::RowEncoder;
+use crate::operators::late::LateRecords;
 use crate::operators::{ChangeBatch, Context, Operator, OperatorError, Progress};
 use crate::plan::graph::Emit;
 use crate::state::{StateError, TableId};
@@ -33,7 +33,7 @@ pub struct WindowedAggregate {
     shape: WindowShape,
     time: Arc<dyn PhysicalExpr>,
     emit: Emit,
-    late: Option<RowEncoder>,
+    late: Option<LateRecords>,
     /// Rows whose windows all end at or before this are late.
     watermark: EventTime,
     /// All windows that end at or before this have closed. Behind the watermark only while that is being applied.
@@ -69,7 +69,7 @@ enum Fate {
 
 impl WindowedAggregate {
     /// An aggregation without groups, for a plan with a window. `late` keeps late rows.
-    pub fn new(setup: &Setup<'_>, emit: Emit, late: Option<RowEncoder>) -> Result<Self, OperatorError> {
+    pub fn new(setup: &Setup<'_>, emit: Emit, late: Option<LateRecords>) -> Result<Self, OperatorError> {
         let window = setup.plan.window.as_ref().expect("a windowed plan has a window");
         let shape = WindowShape::new(window.size_us, window.slide_us, window.offset_us);
         let shape = shape.map_err(|error| OperatorError::Result(DataFusionError::Plan(error.to_string())))?;
@@ -136,16 +136,16 @@ impl WindowedAggregate {
     }
 
     fn keep_late(
-        &mut self,
+        &self,
         batch: &ChangeBatch,
         late: &BooleanArray,
         context: &mut Context<'_>,
     ) -> Result<(), OperatorError> {
         context.counts.late += late.true_count() as u64;
-        match &mut self.late {
-            Some(encoder) if 0 < late.true_count() => encoder.append_all(&select(batch, late)?.rows, context.buffer),
-            _ => Ok(()),
+        if let Some(records) = &self.late {
+            records.append_all(&select(batch, late)?.rows, context.buffer);
         }
+        Ok(())
     }
 
     /// Start of the next window to close at or before the watermark, if any group belongs to it.

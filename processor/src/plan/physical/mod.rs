@@ -17,7 +17,9 @@ use datafusion::physical_expr::{PhysicalExpr, create_physical_expr};
 use self::window::PendingWindow;
 use super::Planner;
 use super::context::{Mode, Scope, external};
-use super::graph::{AggregatePlan, OutputPlan, OutputTarget, SourcePlan, Stage, StartAt, StreamPlan};
+use super::graph::{
+    AggregatePlan, LatePlan, OutputPlan, OutputTarget, RecordColumns, SourcePlan, Stage, StartAt, StreamPlan,
+};
 use super::logical::analyze;
 use super::names::prepare;
 use super::refuse::input_of;
@@ -28,6 +30,7 @@ use crate::query::TopicTable;
 use crate::sql::statement::StreamQuery;
 
 mod aggregate;
+mod late;
 mod output;
 mod window;
 
@@ -75,7 +78,7 @@ pub(crate) fn plan_stream(planner: &Planner, scope: &Scope<'_>, request: &Stream
     let mentions = prepare(&mut query, scope.catalog, &[]).map_err(external)?;
     let (plan, uses) = planner.query(scope, Mode::Streaming, &query, mentions)?;
     let plan = analyze(planner, rename(plan, request.columns)?)?;
-    let mut pipeline = Pipeline::build(&plan)?;
+    let mut pipeline = Pipeline::build(&plan, request.query.late_to.is_some())?;
     pipeline.settle_window()?;
     let emit = pipeline.emission(request.query.emit)?;
     let windowed = pipeline.grouping.as_ref().is_some_and(|g| g.windowed);
@@ -88,6 +91,10 @@ pub(crate) fn plan_stream(planner: &Planner, scope: &Scope<'_>, request: &Stream
     let output_schema = pipeline.finish()?;
     let append_only = pipeline.grouping.is_none() || emit.on_update.is_none();
     let key = pipeline.output_key(&output_schema, append_only, request.key)?;
+    let topic = request.query.late_to.clone();
+    let late = topic
+        .zip(pipeline.late)
+        .map(|(topic, columns)| LatePlan { topic, columns });
     Ok(Planned {
         plan: StreamPlan {
             source: pipeline.source,
@@ -99,7 +106,7 @@ pub(crate) fn plan_stream(planner: &Planner, scope: &Scope<'_>, request: &Stream
                 key,
                 target: request.target.clone(),
             },
-            late_topic: request.query.late_to.clone(),
+            late,
         },
         relation: pipeline.relation,
         uses,
@@ -147,6 +154,10 @@ struct Pipeline {
     window: Option<PendingWindow>,
     /// The aggregate below.
     grouping: Option<Grouping>,
+    /// Where the record of a row is, as long as it is carried for late rows.
+    record: Option<RecordColumns>,
+    /// Where it was when it met the aggregate.
+    late: Option<RecordColumns>,
 }
 
 /// What identifies a row of the aggregate below.
@@ -166,32 +177,33 @@ struct GroupColumn {
 }
 
 impl Pipeline {
-    fn build(plan: &LogicalPlan) -> PlanResult<Self> {
+    /// The chain of a plan; it carries the records of its rows up to the aggregate where late rows are kept.
+    fn build(plan: &LogicalPlan, keeps_late: bool) -> PlanResult<Self> {
         match plan {
-            LogicalPlan::TableScan(scan) => Self::scan(scan),
+            LogicalPlan::TableScan(scan) => Self::scan(scan, keeps_late),
             LogicalPlan::SubqueryAlias(alias) => {
-                let mut pipeline = Self::build(&alias.input)?;
+                let mut pipeline = Self::build(&alias.input, keeps_late)?;
                 pipeline.schema = alias.schema.clone();
                 Ok(pipeline)
             }
             LogicalPlan::Filter(filter) => {
-                let mut pipeline = Self::build(&filter.input)?;
+                let mut pipeline = Self::build(&filter.input, keeps_late)?;
                 pipeline.filter(&filter.predicate)?;
                 Ok(pipeline)
             }
             LogicalPlan::Projection(projection) => {
-                let mut pipeline = Self::build(&projection.input)?;
+                let mut pipeline = Self::build(&projection.input, keeps_late)?;
                 pipeline.project(&projection.expr, projection.schema.clone())?;
                 Ok(pipeline)
             }
             LogicalPlan::Aggregate(aggregate) => {
-                let mut pipeline = Self::build(&aggregate.input)?;
+                let mut pipeline = Self::build(&aggregate.input, keeps_late)?;
                 pipeline.aggregate(aggregate)?;
                 Ok(pipeline)
             }
             other => match as_window(other) {
                 Some(window) => {
-                    let mut pipeline = Self::build(&*input_of(other)?)?;
+                    let mut pipeline = Self::build(&*input_of(other)?, keeps_late)?;
                     pipeline.assign_window(window)?;
                     Ok(pipeline)
                 }
@@ -202,7 +214,7 @@ impl Pipeline {
         }
     }
 
-    fn scan(scan: &TableScan) -> PlanResult<Self> {
+    fn scan(scan: &TableScan, keeps_late: bool) -> PlanResult<Self> {
         let provider = source_as_provider(&scan.source)?;
         let Some(table) = provider.downcast_ref::<TopicTable>() else {
             return Err(external(SqlError::unsupported(format!(
@@ -215,7 +227,8 @@ impl Pipeline {
             Some(projection) => projection.clone(),
             None => (0..provider.schema().fields().len()).collect(),
         };
-        let source = relation.source_plan(&wanted)?;
+        let mut source = relation.source_plan(&wanted)?;
+        let record = keeps_late.then(|| source.carry_records());
         Ok(Self {
             event_time: wanted.iter().position(|index| *index == relation.event_time),
             relation,
@@ -224,6 +237,8 @@ impl Pipeline {
             schema: scan.projected_schema.clone(),
             window: None,
             grouping: None,
+            record,
+            late: None,
         })
     }
 
@@ -265,7 +280,17 @@ impl Pipeline {
         aggregate::add(self, aggregate)
     }
 
-    fn push_projection(&mut self, exprs: Vec<Arc<dyn PhysicalExpr>>, schema: SchemaRef) {
+    fn push_projection(&mut self, mut exprs: Vec<Arc<dyn PhysicalExpr>>, mut schema: SchemaRef) {
+        let below = Arc::clone(self.columns());
+        if let Some(record) = &mut self.record {
+            let mut fields: Vec<Field> = schema.fields().iter().map(|f| f.as_ref().clone()).collect();
+            record.pass_on(&below, &mut exprs, &mut fields);
+            schema = Arc::new(Schema::new(fields));
+        }
+        self.push_columns(exprs, schema);
+    }
+
+    fn push_columns(&mut self, exprs: Vec<Arc<dyn PhysicalExpr>>, schema: SchemaRef) {
         if self.is_identity(&exprs, &schema) {
             return;
         }
@@ -273,19 +298,24 @@ impl Pipeline {
             && let Some(exprs) = through(&exprs, below)
         {
             self.stages.pop();
-            return self.push_projection(exprs, schema);
+            return self.push_columns(exprs, schema);
         }
         self.stages.push(Stage::Project { exprs, schema });
     }
 
-    /// True where a projection would change neither columns nor names.
-    fn is_identity(&self, exprs: &[Arc<dyn PhysicalExpr>], schema: &SchemaRef) -> bool {
-        let current = self.stages.iter().rev().find_map(|stage| match stage {
+    /// All columns of the last stage, those included that nothing refers to.
+    fn columns(&self) -> &SchemaRef {
+        let last = self.stages.iter().rev().find_map(|stage| match stage {
             Stage::Project { schema, .. } => Some(schema),
             Stage::Aggregate(plan) => Some(&plan.schema),
             Stage::Filter(_) => None,
         });
-        let current = current.unwrap_or(&self.source.schema);
+        last.unwrap_or(&self.source.schema)
+    }
+
+    /// True where a projection would change neither columns nor names.
+    fn is_identity(&self, exprs: &[Arc<dyn PhysicalExpr>], schema: &SchemaRef) -> bool {
+        let current = self.columns();
         current.fields().len() == schema.fields().len()
             && current
                 .fields()
@@ -343,6 +373,7 @@ fn fields(schema: &DFSchemaRef) -> SchemaRef {
 
 impl Pipeline {
     fn push_aggregate(&mut self, plan: AggregatePlan) {
+        self.late = self.record.take();
         self.stages.push(Stage::Aggregate(plan));
     }
 }

@@ -256,7 +256,7 @@ pub(super) fn plan(emit: Emit, stop: Option<Vec<(PartitionId, i64)>>) -> StreamP
             key: vec![0, 1, 2],
             target: OutputTarget::View { topic: RESULT.into() },
         },
-        late_topic: None,
+        late: None,
     }
 }
 

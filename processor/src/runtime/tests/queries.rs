@@ -15,7 +15,7 @@ use super::super::{QueryHandle, QueryStatus, Supervisor};
 use super::bench::{BOTH, Bench, CLOSE, MINUTE, SOURCE, SteppingClock, bounded, plan, spec, view};
 use super::ledger::{Failure, Stage};
 use crate::config::EngineConfig;
-use crate::plan::graph::{Emit, ErrorPolicy, OutputTarget, Stage as PlanStage};
+use crate::plan::graph::{Emit, ErrorPolicy, LatePlan, OutputTarget, Stage as PlanStage};
 use crate::ports::{Clock, EpochLog, EpochWriter, OwnedTopic, PortError, Ports, TopicHandle, TopicSpec, Topics};
 use crate::testing::{NOON, TestTopics, pass, wait};
 
@@ -273,20 +273,20 @@ async fn late_rows_are_kept_where_the_query_says_so() {
     for keep in [true, false] {
         let bench = Bench::new(1);
         bench.world.topic("late", 1);
+        let value = |time| format!(r#"{{"ts":{time}, "k":"a", "of no column":[1.50]}}"#);
         for time in [NOON, NOON + 60_000, NOON + 59_999, NOON + 60_001] {
-            bench.produce(0, time, &format!(r#"{{"ts":{time},"k":"a"}}"#));
+            bench.produce(0, time, &value(time));
         }
         let mut plan = plan(CLOSE, Some(vec![(0, 4)]));
-        plan.late_topic = keep.then(|| "late".to_owned());
+        plan.late = keep.then(|| LatePlan {
+            topic: "late".to_owned(),
+            columns: plan.source.carry_records(),
+        });
         let handle = bench.run(&plan).await;
         assert_eq!(handle.status(), QueryStatus::Finished);
         assert_eq!(handle.stats().snapshot().late, 1);
-        let kept = bench.records("late");
-        assert_eq!(kept.len(), usize::from(keep));
-        if let Some((key, value)) = kept.first() {
-            let value: serde_json::Value = serde_json::from_slice(value.as_deref().unwrap()).unwrap();
-            assert_eq!((key.is_none(), value["k"].as_str()), (true, Some("a")));
-        }
+        let late = (Some(b"key".to_vec()), Some(value(NOON + 59_999).into_bytes()));
+        assert_eq!(bench.records("late"), if keep { vec![late] } else { Vec::new() });
         let start = NOON * 1_000;
         let expected = BTreeMap::from([((start, "a".into()), 1), ((start + MINUTE, "a".into()), 2)]);
         assert_eq!(bench.result(true), expected);
