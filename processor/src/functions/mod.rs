@@ -1,6 +1,6 @@
 //! Functions that DataFusion lacks or that PostgreSQL defines otherwise: checked arithmetic, exact sums and averages,
-//! JSON operators, `to_char` with PostgreSQL's patterns, the arithmetic of windows, and bounds for functions that make much
-//! of little.
+//! JSON operators, `to_char` with PostgreSQL's patterns, `timezone`, the arithmetic of windows, and bounds for functions
+//! that make much of little.
 
 use std::sync::Arc;
 
@@ -10,6 +10,7 @@ pub(crate) mod aggregate;
 pub(crate) mod arithmetic;
 pub(crate) mod bounded;
 mod json;
+mod timezone;
 mod to_char;
 pub(crate) mod window;
 
@@ -18,6 +19,7 @@ pub(crate) use json::JsonOperators;
 /// Scalar functions, to be registered beside DataFusion's and before them.
 pub(crate) fn scalars() -> Vec<Arc<ScalarUDF>> {
     vec![
+        Arc::new(ScalarUDF::from(timezone::Timezone::new())),
         Arc::new(ScalarUDF::from(to_char::ToChar::new())),
         json::get_udf(false),
         json::get_udf(true),

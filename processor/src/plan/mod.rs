@@ -91,10 +91,12 @@ pub(crate) fn watermark_expression(
     expression: &SqlExpr,
     schema: &DFSchema,
 ) -> PlanResult<Expr> {
+    let mut expression = expression.clone();
+    names::replace_all(&mut expression);
     let context = context::PlanContext::new(planner, scope, Mode::Streaming, true);
     let expr = context
         .planner()
-        .sql_to_expr(expression.clone(), schema, &mut PlannerContext::new())?;
+        .sql_to_expr(expression, schema, &mut PlannerContext::new())?;
     let table = LogicalPlan::EmptyRelation(EmptyRelation {
         produce_one_row: false,
         schema: Arc::new(schema.clone()),

@@ -5,10 +5,10 @@ use std::collections::HashSet;
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, DataType, ExcludeSelectItem, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments,
-    Ident, ObjectName, ObjectNamePart, OrderBy, OrderByKind, Query, Select, SelectItem,
+    BinaryOperator, DataType, ExcludeSelectItem, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList,
+    FunctionArguments, Ident, ObjectName, ObjectNamePart, OrderBy, OrderByKind, Query, Select, SelectItem,
     SelectItemQualifiedWildcardKind, SetExpr, TableAlias, TableFactor, Value, ValueWithSpan, VisitMut, VisitorMut,
-    WildcardAdditionalOptions,
+    WildcardAdditionalOptions, visit_expressions_mut,
 };
 
 use super::ignored::{refuse_in_query, refuse_in_relation, refuse_in_select};
@@ -156,10 +156,22 @@ impl VisitorMut for Names<'_> {
     }
 
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<SqlError> {
-        if let Some(modulo) = as_modulo(expr) {
-            *expr = modulo;
-        }
+        replace(expr);
         ControlFlow::Continue(())
+    }
+}
+
+/// Replaces inside of an expression what DataFusion lacks, or means otherwise than PostgreSQL, by functions.
+pub(super) fn replace_all(expr: &mut Expr) {
+    let _: ControlFlow<()> = visit_expressions_mut(expr, |expr| {
+        replace(expr);
+        ControlFlow::Continue(())
+    });
+}
+
+fn replace(expr: &mut Expr) {
+    if let Some(function) = as_modulo(expr).or_else(|| as_timezone(expr)) {
+        *expr = function;
     }
 }
 
@@ -364,9 +376,8 @@ fn column_name(expr: &Expr) -> Option<String> {
         Expr::CompoundIdentifier(parts) => parts.last().map(normalize),
         Expr::Function(function) => function.name.0.last().and_then(|part| part.as_ident()).map(normalize),
         Expr::Cast { expr, data_type, .. } => column_name(expr).or_else(|| Some(type_column(data_type))),
-        Expr::Nested(inner) | Expr::AtTimeZone { timestamp: inner, .. } | Expr::Collate { expr: inner, .. } => {
-            column_name(inner)
-        }
+        Expr::Nested(inner) | Expr::Collate { expr: inner, .. } => column_name(inner),
+        Expr::AtTimeZone { .. } => Some("timezone".to_owned()),
         Expr::Case { else_result, .. } => {
             let otherwise = else_result.as_deref().and_then(|otherwise| match otherwise {
                 Expr::Identifier(_) | Expr::CompoundIdentifier(_) => column_name(otherwise),
@@ -406,6 +417,29 @@ fn type_column(data_type: &DataType) -> String {
         other => other,
     };
     name.to_owned()
+}
+
+/// `timestamp AT TIME ZONE zone` as `timezone(zone, timestamp)`. DataFusion makes a cast of it, which leaves an instant
+/// the instant that it was.
+fn as_timezone(expr: &Expr) -> Option<Expr> {
+    let Expr::AtTimeZone { timestamp, time_zone } = expr else {
+        return None;
+    };
+    let argument = |expr: &Expr| FunctionArg::Unnamed(FunctionArgExpr::Expr(expr.clone()));
+    Some(Expr::Function(Function {
+        name: ObjectName::from(vec![Ident::new("timezone")]),
+        uses_odbc_syntax: false,
+        parameters: FunctionArguments::None,
+        args: FunctionArguments::List(FunctionArgumentList {
+            duplicate_treatment: None,
+            args: vec![argument(time_zone), argument(timestamp)],
+            clauses: Vec::new(),
+        }),
+        filter: None,
+        null_treatment: None,
+        over: None,
+        within_group: Vec::new(),
+    }))
 }
 
 /// `mod(a, b)` as `a % b`, which DataFusion knows.

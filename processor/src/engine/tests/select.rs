@@ -50,6 +50,76 @@ async fn star_leaves_metadata_out_and_metadata_can_be_asked_for() {
     );
 }
 
+/// As in PostgreSQL: the local time of an instant is a TIMESTAMP, the instant of a local time a TIMESTAMPTZ.
+#[tokio::test]
+async fn time_zones_take_an_instant_to_local_time_and_back() {
+    let setup = Setup::new().await;
+    let local = "(TIMESTAMPTZ '2026-01-01T23:30:00Z' AT TIME ZONE 'Europe/Paris')";
+    for (expression, expected) in [
+        (local.to_owned(), "2026-01-02T00:30:00"),
+        (format!("date_trunc('day', {local})"), "2026-01-02T00:00:00"),
+        (format!("to_char({local}, 'YYYY-MM-DD HH24:MI')"), "2026-01-02 00:30"),
+        (format!("extract(hour FROM {local})"), "0"),
+        (format!("{local}::DATE"), "2026-01-02"),
+        (format!("{local} AT TIME ZONE 'UTC'"), "2026-01-02T00:30:00Z"),
+        (format!("{local} AT TIME ZONE 'Europe/Paris'"), "2026-01-01T23:30:00Z"),
+        (
+            "TIMESTAMP '2026-07-01 12:00:00' AT TIME ZONE 'utc'".to_owned(),
+            "2026-07-01T12:00:00Z",
+        ),
+        (
+            "TIMESTAMP '2026-07-01 12:00:00' AT TIME ZONE 'Europe/Paris'".to_owned(),
+            "2026-07-01T10:00:00Z",
+        ),
+        // An hour that clocks show twice, and one that they leave out.
+        (
+            "TIMESTAMP '2026-10-25 02:30:00' AT TIME ZONE 'Europe/Paris'".to_owned(),
+            "2026-10-25T01:30:00Z",
+        ),
+        (
+            "TIMESTAMP '2026-03-29 02:30:00' AT TIME ZONE 'Europe/Paris'".to_owned(),
+            "2026-03-29T01:30:00Z",
+        ),
+        (
+            "timezone('America/New_York', TIMESTAMPTZ '2026-01-01T23:30:00Z')".to_owned(),
+            "2026-01-01T18:30:00",
+        ),
+        ("NULL::TIMESTAMPTZ AT TIME ZONE 'UTC'".to_owned(), "NULL"),
+    ] {
+        assert_eq!(
+            setup.run(&format!("SELECT {expression}")).await,
+            [expected],
+            "{expression}"
+        );
+    }
+    assert_eq!(setup.columns(&format!("SELECT {local}")).await, ["timezone TIMESTAMP"]);
+    for (expression, code) in [
+        ("now() AT TIME ZONE 'Europe/Pariss'", "22023"),
+        ("now() AT TIME ZONE '+02:00'", "22023"),
+        ("now() AT TIME ZONE 2", "42883"),
+        ("1 AT TIME ZONE 'UTC'", "42883"),
+    ] {
+        let error = setup.fail(&format!("SELECT {expression}")).await;
+        assert_eq!(error.code.0, code, "{expression}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn time_zones_work_on_columns() {
+    let setup = Setup::with_clicks().await;
+    assert_eq!(
+        setup
+            .run("SELECT ts AT TIME ZONE zone FROM clicks, (VALUES ('UTC'), ('Asia/Tokyo')) AS z(zone) WHERE user_id = 1 \
+                  ORDER BY 1")
+            .await,
+        ["2026-01-01T12:00:01", "2026-01-01T21:00:01"]
+    );
+    setup
+        .run("CREATE MATERIALIZED VIEW local AS SELECT url, ts AT TIME ZONE 'Asia/Tokyo' AS at FROM clicks")
+        .await;
+    assert_eq!(setup.columns("SELECT at FROM local").await, ["at TIMESTAMP"]);
+}
+
 #[tokio::test]
 async fn bare_topics_show_their_records() {
     let setup = Setup::with_clicks().await;
