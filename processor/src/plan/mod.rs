@@ -92,7 +92,7 @@ pub(crate) fn watermark_expression(
     schema: &DFSchema,
 ) -> PlanResult<Expr> {
     let mut expression = expression.clone();
-    names::replace_all(&mut expression);
+    names::replace_all(&mut expression).map_err(external)?;
     let context = context::PlanContext::new(planner, scope, Mode::Streaming, true);
     let expr = context
         .planner()

@@ -5,10 +5,10 @@ use std::collections::HashSet;
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, DataType, ExcludeSelectItem, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList,
-    FunctionArguments, Ident, ObjectName, ObjectNamePart, OrderBy, OrderByKind, Query, Select, SelectItem,
-    SelectItemQualifiedWildcardKind, SetExpr, TableAlias, TableFactor, Value, ValueWithSpan, VisitMut, VisitorMut,
-    WildcardAdditionalOptions, visit_expressions_mut,
+    BinaryOperator, CastKind, DataType, ExcludeSelectItem, Expr, Function, FunctionArg, FunctionArgExpr,
+    FunctionArgumentList, FunctionArguments, Ident, ObjectName, ObjectNamePart, OrderBy, OrderByKind, Query, Select,
+    SelectItem, SelectItemQualifiedWildcardKind, SetExpr, TableAlias, TableFactor, Value, ValueWithSpan, VisitMut,
+    VisitorMut, WildcardAdditionalOptions, visit_expressions_mut,
 };
 
 use super::ignored::{refuse_in_query, refuse_in_relation, refuse_in_select};
@@ -156,23 +156,71 @@ impl VisitorMut for Names<'_> {
     }
 
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<SqlError> {
-        replace(expr);
-        ControlFlow::Continue(())
+        or_break(replace(expr))
     }
 }
 
 /// Replaces inside of an expression what DataFusion lacks, or means otherwise than PostgreSQL, by functions.
-pub(super) fn replace_all(expr: &mut Expr) {
-    let _: ControlFlow<()> = visit_expressions_mut(expr, |expr| {
-        replace(expr);
-        ControlFlow::Continue(())
-    });
+pub(super) fn replace_all(expr: &mut Expr) -> Result<(), SqlError> {
+    match visit_expressions_mut(expr, |expr| or_break(replace(expr))) {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(error) => Err(error),
+    }
 }
 
-fn replace(expr: &mut Expr) {
-    if let Some(function) = as_modulo(expr).or_else(|| as_timezone(expr)) {
-        *expr = function;
+fn replace(expr: &mut Expr) -> Result<(), SqlError> {
+    let replaced = match expr {
+        Expr::Value(literal) => wide_number(literal)?,
+        Expr::Function(_) => as_modulo(expr),
+        Expr::AtTimeZone { .. } => as_timezone(expr),
+        _ => None,
+    };
+    if let Some(replaced) = replaced {
+        *expr = replaced;
     }
+    Ok(())
+}
+
+/// A number with an exponent that no NUMERIC can hold, as a DOUBLE PRECISION; DataFusion would refuse it.
+fn wide_number(literal: &ValueWithSpan) -> Result<Option<Expr>, SqlError> {
+    let Value::Number(text, _) = &literal.value else {
+        return Ok(None);
+    };
+    let Some((mantissa, exponent)) = text.split_once(['e', 'E']) else {
+        return Ok(None);
+    };
+    if fits_numeric(mantissa, exponent) {
+        return Ok(None);
+    }
+    let is_zero = mantissa.chars().all(|c| matches!(c, '0' | '.'));
+    match text.parse::<f64>() {
+        Ok(number) if number.is_finite() && (number != 0.0 || is_zero) => Ok(Some(Expr::Cast {
+            kind: CastKind::Cast,
+            expr: Box::new(Expr::Value(
+                Value::SingleQuotedString(text.clone()).with_span(literal.span),
+            )),
+            data_type: DataType::DoublePrecision,
+            array: false,
+            format: None,
+        })),
+        _ => Err(SqlError::new(
+            SqlState::NUMERIC_OUT_OF_RANGE,
+            format!("\"{text}\" is out of range for type DOUBLE PRECISION"),
+        )),
+    }
+}
+
+/// True where so many digits before and behind the point are no more than a NUMERIC has.
+fn fits_numeric(mantissa: &str, exponent: &str) -> bool {
+    const DIGITS_MAX: i64 = 38;
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let count = |digits: &str| i64::try_from(digits.len()).unwrap_or(i64::MAX);
+    let Ok(exponent) = exponent.parse::<i64>() else {
+        return false;
+    };
+    let before = count(whole).saturating_add(exponent).max(0);
+    let behind = count(fraction).saturating_sub(exponent).max(0);
+    before.saturating_add(behind) <= DIGITS_MAX
 }
 
 impl Names<'_> {

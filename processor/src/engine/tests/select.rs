@@ -104,6 +104,36 @@ async fn time_zones_take_an_instant_to_local_time_and_back() {
     }
 }
 
+/// What a NUMERIC cannot hold is a DOUBLE PRECISION.
+#[tokio::test]
+async fn numbers_may_have_large_exponents() {
+    let setup = Setup::new().await;
+    for (number, expected) in [
+        ("1e308", "DOUBLE PRECISION"),
+        ("-1.5E+300", "DOUBLE PRECISION"),
+        ("1e-300", "DOUBLE PRECISION"),
+        ("0e999", "DOUBLE PRECISION"),
+        ("1e39", "DOUBLE PRECISION"),
+        ("CAST(1e308 AS DOUBLE PRECISION)", "DOUBLE PRECISION"),
+        ("1.25e1", "NUMERIC(3,1)"),
+        ("1e-3", "NUMERIC(3,3)"),
+    ] {
+        let columns = setup.columns(&format!("SELECT {number} AS n")).await;
+        assert_eq!(columns, [format!("n {expected}")], "{number}");
+    }
+    assert_eq!(
+        setup.run("SELECT 1e308 = 1e307 * 10, -1e-300 < 0, 0e999").await,
+        ["true|true|0.0"]
+    );
+    for number in ["1e309", "1e-400", "1e99999999999999999999"] {
+        assert_eq!(
+            setup.fail(&format!("SELECT {number}")).await.code.0,
+            "22003",
+            "{number}"
+        );
+    }
+}
+
 #[tokio::test]
 async fn time_zones_work_on_columns() {
     let setup = Setup::with_clicks().await;
