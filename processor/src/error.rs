@@ -12,6 +12,8 @@ pub struct SqlState(pub &'static str);
 impl SqlState {
     /// feature_not_supported
     pub const FEATURE_NOT_SUPPORTED: Self = Self("0A000");
+    /// cardinality_violation
+    pub const CARDINALITY_VIOLATION: Self = Self("21000");
     /// numeric_value_out_of_range
     pub const NUMERIC_OUT_OF_RANGE: Self = Self("22003");
     /// division_by_zero

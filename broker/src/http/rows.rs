@@ -94,6 +94,9 @@ impl Form {
 
 /// The response. An error before the first row is an ordinary error response in every form.
 pub(super) async fn respond(form: Form, mut rows: ResultRows, json_bytes_max: usize) -> Result<Response, HttpError> {
+    if form != Form::Arrow {
+        refuse_columns(&rows.schema)?;
+    }
     let first = match rows.stream.next().await {
         Some(batch) => Some(batch.map_err(|error| stream_error(&error))?),
         None => None,
@@ -112,6 +115,27 @@ pub(super) async fn respond(form: Form, mut rows: ResultRows, json_bytes_max: us
         Form::Arrow => Body::from_stream(arrow_ipc(schema, batches)?),
     };
     Ok(([(header::CONTENT_TYPE, form.media_type())], body).into_response())
+}
+
+/// Fails where a column has a type that only Arrow can carry.
+fn refuse_columns(schema: &SchemaRef) -> Result<(), SqlError> {
+    let empty = RecordBatch::new_empty(SchemaRef::clone(schema));
+    for (index, field) in schema.fields().iter().enumerate() {
+        if JsonEncoder::new(schema, &[index]).bind(&empty).is_ok() {
+            continue;
+        }
+        let type_name = type_name(field.data_type());
+        let hint = match type_name.as_str() {
+            "INTERVAL" => "write extract(epoch FROM ...) instead",
+            _ => "cast it to TEXT, or ask for application/vnd.apache.arrow.stream",
+        };
+        let message = format!(
+            "column \"{}\" is of type {type_name}, which cannot be written as JSON",
+            field.name()
+        );
+        return Err(SqlError::unsupported(message).with_hint(hint));
+    }
+    Ok(())
 }
 
 type Batch = Result<RecordBatch, DataFusionError>;

@@ -39,7 +39,7 @@ fn translate(error: &DataFusionError) -> SqlError {
         DataFusionError::SchemaError(schema, _) => translate_schema(schema),
         DataFusionError::Plan(text) => by_text(text, SqlState::SYNTAX_ERROR),
         DataFusionError::SQL(inner, _) => SqlError::syntax(inner.to_string()),
-        DataFusionError::NotImplemented(text) => SqlError::unsupported(first_line(text)),
+        DataFusionError::NotImplemented(text) => not_implemented(text),
         DataFusionError::ResourcesExhausted(text) => SqlError::new(SqlState::OUT_OF_MEMORY, first_line(text))
             .with_hint("the query holds more than its memory limit; read less, or aggregate by fewer groups"),
         DataFusionError::Execution(text) => by_text(text, SqlState::DATA_EXCEPTION),
@@ -121,6 +121,7 @@ const TEXTS: &[(&str, SqlState)] = &[
     ("not supported", SqlState::FEATURE_NOT_SUPPORTED),
     ("unsupported", SqlState::FEATURE_NOT_SUPPORTED),
     ("Unsupported", SqlState::FEATURE_NOT_SUPPORTED),
+    ("returned more than one row", SqlState::CARDINALITY_VIOLATION),
     ("out of range", SqlState::NUMERIC_OUT_OF_RANGE),
     ("too large to store", SqlState::NUMERIC_OUT_OF_RANGE),
     ("overflow", SqlState::NUMERIC_OUT_OF_RANGE),
@@ -131,6 +132,15 @@ const TEXTS: &[(&str, SqlState)] = &[
     ("divide by zero", SqlState::DIVISION_BY_ZERO),
     ("Placeholder", SqlState::UNDEFINED_PARAMETER),
 ];
+
+/// Expressions that DataFusion has no physical form for are named by it in the way in which it prints them.
+fn not_implemented(text: &str) -> SqlError {
+    match text.contains("OuterReferenceColumn") {
+        true => SqlError::unsupported("a subquery that refers to the query around it is not supported in this place")
+            .with_hint("write it as a join"),
+        false => SqlError::unsupported(first_line(text)),
+    }
+}
 
 fn by_text(text: &str, otherwise: SqlState) -> SqlError {
     let code = TEXTS

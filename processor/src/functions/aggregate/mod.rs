@@ -12,11 +12,13 @@
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, FieldRef};
-use datafusion::common::{Result, plan_err};
+use datafusion::common::{DataFusionError, Result, plan_err};
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::{Accumulator, AggregateUDFImpl, GroupsAccumulator, Signature, Volatility};
 
 use sum_groups::{Input, Single, SumGroups};
+
+use crate::error::SqlError;
 
 mod sum_groups;
 mod total;
@@ -55,10 +57,12 @@ impl ExactAggregate {
 
     fn groups(&self, args: &AccumulatorArgs<'_>) -> Result<SumGroups> {
         if args.is_distinct {
-            return plan_err!(
-                "{}(DISTINCT) together with other aggregates is not supported",
-                self.name()
-            );
+            let name = self.name();
+            let error = SqlError::unsupported(format!(
+                "{name}(DISTINCT) together with other aggregates is not supported"
+            ))
+            .with_hint(format!("let {name}(DISTINCT) be the one aggregate of a subquery"));
+            return Err(DataFusionError::External(Box::new(error)));
         }
         let output = args.return_field.data_type().clone();
         let (input, input_scale) = match args.expr_fields[0].data_type() {
