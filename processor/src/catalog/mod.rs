@@ -96,6 +96,8 @@ pub(crate) struct RunningQuery {
     pub(crate) plan: Arc<StreamPlan>,
     /// True where the output is an append stream: rows are never changed.
     pub(crate) append_only: bool,
+    /// Column of the output that is the end of a row's window.
+    pub(crate) window_end: Option<usize>,
 }
 
 impl Object {

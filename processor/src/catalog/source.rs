@@ -5,7 +5,8 @@ use datafusion::logical_expr::Expr;
 
 use super::relation::{Relation, RelationColumn, default_options, is_metadata, metadata_columns};
 use crate::error::{SqlError, SqlState};
-use crate::plan::graph::{ErrorPolicy, SourceColumn, SourceFormat, TimestampUnit};
+use crate::plan::WINDOW_END;
+use crate::plan::graph::{ErrorPolicy, SourceColumn, SourceFormat};
 use crate::sql::SourceOptions;
 use crate::sql::statement::{ColumnDefinition, CreateSource, OnError};
 use crate::sql::types::{column_type, timestamptz, type_name};
@@ -62,9 +63,9 @@ pub(crate) fn topic_relation(topic: &str) -> Relation {
     }
 }
 
-/// The topic of a materialized view whose rows are never changed. Its event time is `window_end` where it has one: all
-/// rows of a window are written before any of a later one.
-pub(crate) fn view_relation(name: &str, topic: &str, schema: &SchemaRef) -> Relation {
+/// The topic of a materialized view whose rows are never changed. Its event time is `window_end` where that is the column
+/// with this index, the end of a row's window: all rows of a window are written before any of a later one.
+pub(crate) fn view_relation(name: &str, topic: &str, schema: &SchemaRef, window_end: Option<usize>) -> Relation {
     let mut columns: Vec<RelationColumn> = schema
         .fields()
         .iter()
@@ -83,16 +84,13 @@ pub(crate) fn view_relation(name: &str, topic: &str, schema: &SchemaRef) -> Rela
             .into_iter()
             .filter(|c| schema.field_with_name(&c.name).is_err()),
     );
-    let window_end = columns[..visible]
-        .iter()
-        .position(|c| c.name == "window_end" && c.data_type == timestamptz());
+    // Another column may have taken the name.
+    let window_end = window_end.filter(|index| columns[*index].name == WINDOW_END);
     let event_time = window_end.unwrap_or_else(|| timestamp_column(&columns));
     Relation {
         name: name.to_owned(),
         topic: topic.to_owned(),
-        format: SourceFormat::Json {
-            timestamp_unit: TimestampUnit::Millisecond,
-        },
+        format: SourceFormat::View,
         columns,
         visible,
         event_time,

@@ -32,6 +32,7 @@ impl Draft {
             options: self.options.clone(),
             plan: Arc::new(self.planned.plan.clone()),
             append_only: self.planned.append_only,
+            window_end: self.planned.window_end,
         });
         match self.kind {
             ObjectKind::Sink => Body::Sink(query),

@@ -136,7 +136,7 @@ impl<'a> PlanContext<'a> {
         let output = &view.plan.output;
         let from_topic = view.append_only && (self.mode == Mode::Streaming || output.key.is_empty());
         if from_topic {
-            let relation = view_relation(&object.name, &object.name, &output.schema);
+            let relation = view_relation(&object.name, &object.name, &output.schema, view.window_end);
             return Ok(self.topic_table(Arc::new(relation)));
         }
         if self.mode == Mode::Streaming {

@@ -158,7 +158,7 @@ fn aggregate(lines: &mut Lines, aggregate: &AggregatePlan, plan: &StreamPlan, ch
 fn source(lines: &mut Lines, source: &SourcePlan, verbose: bool) {
     let columns: Vec<&str> = source.schema.fields().iter().map(|f| f.name().as_str()).collect();
     let format = match source.format {
-        SourceFormat::Json { .. } => "json",
+        SourceFormat::Json { .. } | SourceFormat::View => "json",
         SourceFormat::Raw => "raw",
     };
     lines.operator(format!(
@@ -174,7 +174,9 @@ fn source(lines: &mut Lines, source: &SourcePlan, verbose: bool) {
     lines.detail("event time", event_time);
     lines.detail("watermark", sql(&source.watermark));
     lines.detail("idle timeout", duration(source.idle_timeout));
-    lines.detail("max future", duration(source.max_future));
+    if source.format != SourceFormat::View {
+        lines.detail("max future", duration(source.max_future));
+    }
     lines.detail("on error", policy_words(&source.on_error));
     lines.detail(
         "isolation",

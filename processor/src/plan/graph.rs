@@ -85,6 +85,8 @@ pub enum SourceFormat {
         /// Unit of JSON numbers that stand for timestamps.
         timestamp_unit: TimestampUnit,
     },
+    /// The JSON objects that a materialized view wrote: whatever its query computed is read back as it was.
+    View,
     /// No declared columns: the metadata columns alone (a bare topic).
     Raw,
 }

@@ -30,7 +30,7 @@ mod windows;
 pub(crate) use context::{Mode, Scope, ViewReaders, external};
 pub(crate) use names::prepare;
 pub(crate) use physical::{Planned, StreamRequest, plan_stream, rename};
-pub(crate) use windows::lower_windows;
+pub(crate) use windows::{WINDOW_END, lower_windows};
 
 /// DataFusion, set up for our SQL: functions, types, rules. One per engine; cheap to share.
 #[derive(Debug, Clone)]

@@ -15,7 +15,7 @@ use super::scalar::{Converter, RawValue};
 use crate::formats::columns::{Cell, ColumnBuilder};
 use crate::formats::event_time::EventTimeCheck;
 use crate::formats::{BadRecord, Decoded, RecordOrigin, raw};
-use crate::plan::graph::{ErrorPolicy, SourceColumn, SourceFormat, SourcePlan, TimestampUnit};
+use crate::plan::graph::{ErrorPolicy, SourceColumn, SourceFormat, SourcePlan};
 
 /// Rows that a batch is expected to have; builders start with room for them.
 const EXPECTED_ROWS: usize = 4096;
@@ -45,8 +45,15 @@ impl JsonDecoder {
             .map(|field| ColumnBuilder::new(field.data_type(), EXPECTED_ROWS))
             .collect::<Result<Vec<_>, _>>()?;
         let fields = match &plan.format {
-            SourceFormat::Json { timestamp_unit } => Some(Fields::new(plan, *timestamp_unit)),
+            SourceFormat::Json { timestamp_unit } => Some(Fields::new(plan, |data_type| {
+                Converter::new(data_type, *timestamp_unit)
+            })),
+            SourceFormat::View => Some(Fields::new(plan, Converter::of_view)),
             SourceFormat::Raw => None,
+        };
+        let event_time_check = match &plan.format {
+            SourceFormat::View => EventTimeCheck::of_view(),
+            SourceFormat::Json { .. } | SourceFormat::Raw => EventTimeCheck::new(plan.max_future),
         };
         Ok(Self {
             schema: plan.schema.clone(),
@@ -57,7 +64,7 @@ impl JsonDecoder {
             scratch: Vec::new(),
             rows: 0,
             event_time: plan.event_time,
-            event_time_check: EventTimeCheck::new(plan.max_future),
+            event_time_check,
             repair: plan.on_error == ErrorPolicy::Null,
             wants_headers: plan.columns.contains(&SourceColumn::Headers),
         })
@@ -146,7 +153,7 @@ struct Field {
 }
 
 impl Fields {
-    fn new(plan: &SourcePlan, unit: TimestampUnit) -> Self {
+    fn new(plan: &SourcePlan, converter: impl Fn(DataType) -> Converter) -> Self {
         let mut wanted = Vec::new();
         for (column, (source, field)) in plan.columns.iter().zip(plan.schema.fields()).enumerate() {
             let SourceColumn::Field { name, not_null } = source else {
@@ -156,7 +163,7 @@ impl Fields {
                 name: name.as_str().into(),
                 column,
                 not_null: *not_null,
-                converter: Converter::new(DataType::clone(field.data_type()), unit),
+                converter: converter(DataType::clone(field.data_type())),
             });
         }
         Self {

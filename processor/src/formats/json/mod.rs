@@ -3,6 +3,7 @@
 //! Rules, both ways, are those of docs/sql.md: numbers are exact, a missing field is NULL, of two fields with one
 //! name the last counts, extra fields are ignored, timestamps are RFC 3339 text or numbers in the source's unit.
 
+mod calendar;
 mod decoder;
 mod depth;
 mod encoder;

@@ -40,11 +40,16 @@ pub(super) fn parse_integer(text: &str) -> Result<i64, NumberError> {
 
 /// A NUMERIC(precision, scale): digits beyond the scale are rounded half away from zero, as PostgreSQL does.
 pub(super) fn parse_decimal(text: &str, precision: u8, scale: i8) -> Result<i128, NumberError> {
-    let value = Exact::parse(text)?.rescale_rounding(i32::from(scale))?;
+    let value = parse_wide_decimal(text, scale)?;
     if value.unsigned_abs() >= 10_u128.pow(u32::from(precision)) {
         return Err(NumberError::OutOfRange);
     }
     Ok(value)
+}
+
+/// A decimal of this scale with as many digits as 128 bits hold.
+pub(super) fn parse_wide_decimal(text: &str, scale: i8) -> Result<i128, NumberError> {
+    Exact::parse(text)?.rescale_rounding(i32::from(scale))
 }
 
 /// A number in units of `10^-scale`, digits beyond it cut off: timestamps.
@@ -66,6 +71,16 @@ pub(super) fn parse_float(text: &str) -> Result<f64, NumberError> {
         return Err(NumberError::OutOfRange);
     }
     Ok(value)
+}
+
+/// The names under which the encoder writes what JSON has no number for.
+pub(super) fn parse_not_finite(text: &str) -> Option<f64> {
+    match text {
+        "NaN" => Some(f64::NAN),
+        "Infinity" => Some(f64::INFINITY),
+        "-Infinity" => Some(f64::NEG_INFINITY),
+        _ => None,
+    }
 }
 
 /// Up to 18 digits with an optional minus: cannot overflow, and is nearly every integer there is.

@@ -4,12 +4,17 @@ use arrow::datatypes::{DataType, TimeUnit};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::number::{NumberError, parse_decimal, parse_float, parse_integer, parse_scaled};
+use super::number::{
+    NumberError, parse_decimal, parse_float, parse_integer, parse_not_finite, parse_scaled, parse_wide_decimal,
+};
 use super::temporal::{parse_date, parse_time, parse_timestamp};
 use super::text::unescape;
 use crate::formats::columns::Cell;
 use crate::plan::graph::TimestampUnit;
 use crate::sql::types::type_name;
+
+/// 2^128 - 2^103: the least number that rounds beyond the largest REAL.
+const REAL_END: f64 = 340_282_356_779_733_661_637_539_395_458_142_568_448.0;
 
 /// A JSON value that is not null, as it lies in the record.
 #[derive(Debug, Clone, Copy)]
@@ -25,12 +30,25 @@ pub(super) struct RawValue<'a> {
 pub(super) struct Converter {
     data_type: DataType,
     unit: TimestampUnit,
+    of_view: bool,
 }
 
 impl Converter {
     /// A converter for a column of `data_type`; numbers that stand for timestamps count in `unit`.
     pub(super) fn new(data_type: DataType, unit: TimestampUnit) -> Self {
-        Self { data_type, unit }
+        Self {
+            data_type,
+            unit,
+            of_view: false,
+        }
+    }
+
+    /// A converter for a column of a materialized view, which takes everything that the encoder writes.
+    pub(super) fn of_view(data_type: DataType) -> Self {
+        Self {
+            of_view: true,
+            ..Self::new(data_type, TimestampUnit::Microsecond)
+        }
     }
 
     /// Converts a value. Text with escapes is unescaped into `scratch`. The error is the reason, without the column.
@@ -40,11 +58,9 @@ impl Converter {
             DataType::Int16 => self.integer(raw, i64::from(i16::MIN), i64::from(i16::MAX)),
             DataType::Int32 => self.integer(raw, i64::from(i32::MIN), i64::from(i32::MAX)),
             DataType::Int64 => self.integer(raw, i64::MIN, i64::MAX),
-            DataType::Float32 => self.float(raw, f64::from(f32::MAX)),
-            DataType::Float64 => self.float(raw, f64::MAX),
-            DataType::Decimal128(precision, scale) => parse_decimal(raw.unquoted(), *precision, *scale)
-                .map(Cell::Decimal)
-                .map_err(|e| self.number_reason(e, raw)),
+            DataType::Float32 => self.float(raw, REAL_END),
+            DataType::Float64 => self.float(raw, f64::INFINITY),
+            DataType::Decimal128(precision, scale) => self.decimal(raw, *precision, *scale),
             DataType::Boolean => self.boolean(raw),
             DataType::Timestamp(TimeUnit::Microsecond, _) => self.timestamp(raw),
             DataType::Date32 => self.temporal(raw, |text| parse_date(text).map(i64::from)),
@@ -62,12 +78,27 @@ impl Converter {
         Ok(Cell::Integer(value))
     }
 
-    fn float(&self, raw: RawValue<'_>, most: f64) -> Result<Cell, String> {
+    /// Numbers below `end` are in range.
+    fn float(&self, raw: RawValue<'_>, end: f64) -> Result<Cell, String> {
+        if self.of_view
+            && let Some(value) = parse_not_finite(raw.unquoted())
+        {
+            return Ok(Cell::Float(value));
+        }
         let value = parse_float(raw.unquoted()).map_err(|e| self.number_reason(e, raw))?;
-        if most < value.abs() {
+        if end <= value.abs() {
             return Err(self.number_reason(NumberError::OutOfRange, raw));
         }
         Ok(Cell::Float(value))
+    }
+
+    fn decimal(&self, raw: RawValue<'_>, precision: u8, scale: i8) -> Result<Cell, String> {
+        let parsed = match self.of_view {
+            // An expression may compute one digit more than its type says.
+            true => parse_wide_decimal(raw.unquoted(), scale),
+            false => parse_decimal(raw.unquoted(), precision, scale),
+        };
+        parsed.map(Cell::Decimal).map_err(|e| self.number_reason(e, raw))
     }
 
     fn boolean(&self, raw: RawValue<'_>) -> Result<Cell, String> {

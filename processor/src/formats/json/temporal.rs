@@ -1,40 +1,59 @@
 //! Dates and times as JSON text. Read: RFC 3339, a blank in place of the `T`, and any number of fraction digits, of
 //! which six count. Written: always in UTC with six digits.
 
-use chrono::{DateTime, Datelike, NaiveDate, NaiveTime, Timelike};
+use chrono::{NaiveTime, Timelike};
+
+use super::calendar::Date;
 
 const US_PER_SECOND: i64 = 1_000_000;
-const SECONDS_PER_DAY: i64 = 86_400;
-const US_PER_DAY: i64 = SECONDS_PER_DAY * US_PER_SECOND;
+const US_PER_DAY: i64 = 86_400 * US_PER_SECOND;
 
 /// A timestamp in microseconds since 1970 in UTC. A missing zone means UTC. `None` where the text is no timestamp.
 pub(crate) fn parse_timestamp(text: &str) -> Option<i64> {
     let bytes = text.as_bytes();
-    let days = i64::from(parse_date(text.get(..10)?)?);
-    if bytes.len() == 10 {
-        return days.checked_mul(US_PER_DAY);
-    }
-    if !matches!(bytes[10], b'T' | b't' | b' ') {
-        return None;
-    }
-    let (time_us, used) = parse_clock(&bytes[11..])?;
-    let offset = parse_zone(&bytes[11 + used..])?;
-    Some(days * US_PER_DAY + time_us - offset * US_PER_SECOND)
+    let date_end = year_end(bytes)? + "-MM-DD".len();
+    let days = parse_date(text.get(..date_end)?)?;
+    let time_us = match bytes[date_end..] {
+        [] => 0,
+        [b'T' | b't' | b' ', ref rest @ ..] => {
+            let (time_us, used) = parse_clock(rest)?;
+            time_us - parse_zone(&rest[used..])? * US_PER_SECOND
+        }
+        _ => return None,
+    };
+    // The first of all days begins before the first of all timestamps.
+    i64::try_from(i128::from(days) * i128::from(US_PER_DAY) + i128::from(time_us)).ok()
 }
 
-/// A date (`YYYY-MM-DD`) in days since 1970.
+/// A date (`YYYY-MM-DD`, with more digits beyond the year 9999 and a minus before the year 0) in days since 1970.
 pub(crate) fn parse_date(text: &str) -> Option<i32> {
-    let bytes = text.as_bytes();
-    let [_, _, _, _, b'-', _, _, b'-', _, _] = bytes else {
+    let (year, rest) = text.as_bytes().split_at(year_end(text.as_bytes())?);
+    let [b'-', _, _, b'-', _, _] = rest else {
         return None;
     };
-    let year = i32::try_from(number(&bytes[..4])?).ok()?;
-    let date = NaiveDate::from_ymd_opt(
+    let year = match year {
+        [b'-', year @ ..] => -number(year)?,
+        year => number(year)?,
+    };
+    let date = Date {
         year,
-        u32::try_from(number(&bytes[5..7])?).ok()?,
-        u32::try_from(number(&bytes[8..])?).ok()?,
-    )?;
-    Some(date.num_days_from_ce() - UNIX_EPOCH_DAYS_FROM_CE)
+        month: number(&rest[1..3])?,
+        day: number(&rest[4..])?,
+    };
+    i32::try_from(date.days()?).ok()
+}
+
+/// Where the year ends with which a text begins: four digits, or as many as it needs, perhaps behind a minus.
+fn year_end(bytes: &[u8]) -> Option<usize> {
+    let sign = usize::from(bytes.first() == Some(&b'-'));
+    let year = &bytes[sign..];
+    let digits = year.iter().take_while(|b| b.is_ascii_digit()).count();
+    let is_year = match digits {
+        4 => true,
+        5..=YEAR_DIGITS_MAX => year[0] != b'0',
+        _ => false,
+    };
+    is_year.then_some(sign + digits)
 }
 
 /// A time of day (`HH:MM[:SS[.ffffff]]`) in microseconds.
@@ -43,8 +62,8 @@ pub(crate) fn parse_time(text: &str) -> Option<i64> {
     (used == text.len()).then_some(time)
 }
 
-/// Days from 0001-01-01 (day 1 of the common era) to 1970-01-01.
-const UNIX_EPOCH_DAYS_FROM_CE: i32 = 719_163;
+/// Digits of the last year that a DATE can have, 5881580.
+const YEAR_DIGITS_MAX: usize = 7;
 
 fn parse_clock(bytes: &[u8]) -> Option<(i64, usize)> {
     let hour = number(bytes.get(..2)?)?;
@@ -109,11 +128,7 @@ fn number(digits: &[u8]) -> Option<i64> {
 
 /// `2026-01-31T12:00:00.000000` of microseconds since 1970, with a `Z` behind it where the type has a zone.
 pub(crate) fn format_timestamp(us: i64, zoned: bool, out: &mut Vec<u8>) {
-    let days = us.div_euclid(US_PER_DAY);
-    match i32::try_from(days) {
-        Ok(days) => format_date(days, out),
-        Err(_) => out.extend_from_slice(b"0000-00-00"),
-    }
+    write_date(us.div_euclid(US_PER_DAY), out);
     out.push(b'T');
     format_time(us.rem_euclid(US_PER_DAY), out);
     if zoned {
@@ -123,20 +138,23 @@ pub(crate) fn format_timestamp(us: i64, zoned: bool, out: &mut Vec<u8>) {
 
 /// `2026-01-31` of days since 1970.
 pub(crate) fn format_date(days: i32, out: &mut Vec<u8>) {
-    let date = DateTime::from_timestamp(i64::from(days) * SECONDS_PER_DAY, 0).map(|d| d.date_naive());
-    let Some(date) = date else {
-        out.extend_from_slice(b"0000-00-00");
-        return;
-    };
-    if (0..=9999).contains(&date.year()) {
-        pad(i64::from(date.year()), 4, out);
-    } else {
-        out.extend_from_slice(date.year().to_string().as_bytes());
+    write_date(i64::from(days), out);
+}
+
+fn write_date(days: i64, out: &mut Vec<u8>) {
+    let Date { year, month, day } = Date::of_days(days);
+    match year {
+        0..=9999 => pad(year, 4, out),
+        10_000.. => out.extend_from_slice(year.to_string().as_bytes()),
+        _ => {
+            out.push(b'-');
+            out.extend_from_slice(format!("{:04}", -year).as_bytes());
+        }
     }
     out.push(b'-');
-    pad(i64::from(date.month()), 2, out);
+    pad(month, 2, out);
     out.push(b'-');
-    pad(i64::from(date.day()), 2, out);
+    pad(day, 2, out);
 }
 
 /// `12:00:00.000000` of microseconds since midnight.
@@ -196,6 +214,11 @@ mod tests {
             "2026-01-01T12:00:00.Z",
             "2026-01-01X12:00:00Z",
             "é026-01-01T12:00:00Z",
+            "02026-01-01T12:00:00Z",
+            "2026-1-01T12:00:00Z",
+            "2026-01-1T12:00:00Z",
+            "99999999-01-01T12:00:00Z",
+            "300000-01-01T12:00:00Z",
         ] {
             assert_eq!(parse_timestamp(text), None, "{text}");
         }
@@ -209,6 +232,15 @@ mod tests {
             parse_timestamp(&shown(-62_135_596_800_000_000)),
             Some(-62_135_596_800_000_000)
         );
+    }
+
+    #[test]
+    fn years_have_as_many_digits_as_they_need() {
+        assert_eq!(shown(253_402_300_800_000_000), "10000-01-01T00:00:00.000000Z");
+        assert_eq!(shown(-62_167_219_200_000_001), "-0001-12-31T23:59:59.999999Z");
+        for us in [i64::MIN, -377_711_769_600_000_001, 253_402_300_800_000_000, i64::MAX] {
+            assert_eq!(parse_timestamp(&shown(us)), Some(us), "{}", shown(us));
+        }
     }
 
     #[test]

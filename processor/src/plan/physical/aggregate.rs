@@ -158,6 +158,7 @@ impl<'a> Layout<'a> {
                 name: aggregate.schema.field(index).name().clone(),
                 position: Some(index),
                 is_window: self.windowed && *place < 2,
+                is_end: self.windowed && *place == 1,
             })
             .collect();
         Grouping {

@@ -59,6 +59,8 @@ pub(crate) struct Planned {
     pub(crate) uses: Vec<String>,
     /// True where rows are never changed once they are written.
     pub(crate) append_only: bool,
+    /// Column of the output that is the end of a row's window, as the query computed it.
+    pub(crate) window_end: Option<usize>,
 }
 
 impl Planned {
@@ -90,12 +92,16 @@ pub(crate) fn plan_stream(planner: &Planner, scope: &Scope<'_>, request: &Stream
     }
     let output_schema = pipeline.finish()?;
     let append_only = pipeline.grouping.is_none() || emit.on_update.is_none();
+    if append_only && matches!(request.target, OutputTarget::View { .. }) {
+        output::refuse_unreadable(&output_schema)?;
+    }
     let key = pipeline.output_key(&output_schema, append_only, request.key)?;
     let topic = request.query.late_to.clone();
     let late = topic
         .zip(pipeline.late)
         .map(|(topic, columns)| LatePlan { topic, columns });
     Ok(Planned {
+        window_end: pipeline.window_end(),
         plan: StreamPlan {
             source: pipeline.source,
             stages: pipeline.stages,
@@ -174,6 +180,8 @@ struct GroupColumn {
     position: Option<usize>,
     /// A bound of the window; one of the two is enough.
     is_window: bool,
+    /// The bound that is the window's end.
+    is_end: bool,
 }
 
 impl Pipeline {

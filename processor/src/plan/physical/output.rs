@@ -13,7 +13,7 @@ use crate::error::{SqlError, SqlState};
 use crate::plan::context::external;
 use crate::plan::graph::Emit;
 use crate::sql::statement::EmitClause;
-use crate::sql::types::canonical;
+use crate::sql::types::{canonical, type_name};
 
 /// Time between two updates of one key where `EVERY` says nothing.
 const UPDATE_INTERVAL_DEFAULT: Duration = Duration::from_millis(100);
@@ -150,15 +150,43 @@ impl Grouping {
     }
 }
 
+/// Refuses a column that has no form as JSON.
 fn refuse_output_type(field: &Field) -> PlanResult<()> {
+    let cannot = |what: &str, hint: &str| {
+        let text = format!("column \"{}\" is {what}, which cannot be written", field.name());
+        Err(external(SqlError::unsupported(text).with_hint(hint)))
+    };
     match field.data_type() {
-        DataType::Interval(_) => Err(external(
-            SqlError::unsupported(format!(
-                "column \"{}\" is an INTERVAL, which cannot be written",
-                field.name()
-            ))
-            .with_hint("write extract(epoch FROM ...) instead"),
-        )),
+        DataType::Interval(_) => cannot("an INTERVAL", "write extract(epoch FROM ...) instead"),
+        other if !is_written(other) => cannot(
+            &format!("a {}", type_name(other)),
+            "take out the values that are needed",
+        ),
         _ => Ok(()),
+    }
+}
+
+/// Refuses columns that can be written and not be read back, as a view must whose topic holds its rows.
+pub(super) fn refuse_unreadable(schema: &SchemaRef) -> PlanResult<()> {
+    let Some(field) = schema.fields().iter().find(|field| field.data_type().is_nested()) else {
+        return Ok(());
+    };
+    let text = format!(
+        "column \"{}\" is a {}, which a materialized view cannot keep",
+        field.name(),
+        type_name(field.data_type())
+    );
+    Err(external(SqlError::unsupported(text).with_hint(
+        "take out the values that are needed, such as list[1], or write the list as text with array_to_string; \
+         a sink can write it as it is",
+    )))
+}
+
+/// True for the types that the encoder writes.
+fn is_written(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::List(item) => is_written(item.data_type()),
+        DataType::Struct(fields) => fields.iter().all(|field| is_written(field.data_type())),
+        other => !other.is_nested() && !matches!(other, DataType::Interval(_)),
     }
 }

@@ -66,6 +66,14 @@ impl Pipeline {
         Ok(())
     }
 
+    /// Where the end of a row's window is now, if the query computes it and nothing was done to it since.
+    pub(super) fn window_end(&self) -> Option<usize> {
+        match &self.grouping {
+            Some(grouping) => grouping.columns.iter().find(|c| c.is_end)?.position,
+            None => self.window.as_ref().filter(|w| w.settled)?.end,
+        }
+    }
+
     fn not_event_time(&self, time: &Expr) -> SqlError {
         let event_time = &self.relation.columns[self.relation.event_time].name;
         let error = SqlError::unsupported(format!(

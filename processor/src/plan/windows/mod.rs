@@ -23,7 +23,7 @@ pub(super) use relation::WindowRelations;
 /// Name of the column with a window's start.
 pub(super) const WINDOW_START: &str = "window_start";
 /// Name of the column with a window's end.
-pub(super) const WINDOW_END: &str = "window_end";
+pub(crate) const WINDOW_END: &str = "window_end";
 
 const US_PER_DAY: i64 = 86_400_000_000;
 

@@ -16,7 +16,7 @@ use super::PartitionScan;
 use crate::error::{SqlError, SqlState};
 use crate::formats::{BadRecord, RecordOrigin, SourceDecoder};
 use crate::plan::external;
-use crate::plan::graph::ErrorPolicy;
+use crate::plan::graph::{ErrorPolicy, SourceFormat};
 
 /// Bytes that a header takes in its columns besides its name and value.
 const HEADER_BYTES: usize = 16;
@@ -191,7 +191,10 @@ impl PartitionReader {
         let partition = self.scan.log.topic_partition();
         let message = format!("bad record in {partition} at offset {offset}: {reason}");
         let error = SqlError::new(SqlState::DATA_EXCEPTION, message);
-        Err(external(error.with_hint("ON ERROR SKIP leaves bad records out")))
+        Err(external(match self.scan.plan.format {
+            SourceFormat::View => error.with_hint("something else than the view wrote to its topic"),
+            _ => error.with_hint("ON ERROR SKIP leaves bad records out"),
+        }))
     }
 }
 

@@ -8,6 +8,28 @@ fn any_text() -> impl Strategy<Value = String> {
     prop_oneof![".*", "[a-z\"\\\\/\u{8}\n\t]{0,12}", "\\PC{0,40}"]
 }
 
+fn any_real() -> impl Strategy<Value = f32> {
+    prop_oneof![
+        any::<f32>(),
+        Just(f32::NAN),
+        Just(f32::INFINITY),
+        Just(f32::NEG_INFINITY),
+        Just(f32::MAX),
+        Just(-0.0)
+    ]
+}
+
+fn any_double() -> impl Strategy<Value = f64> {
+    prop_oneof![
+        any::<f64>(),
+        Just(f64::NAN),
+        Just(f64::INFINITY),
+        Just(f64::NEG_INFINITY),
+        Just(f64::MAX),
+        Just(-0.0)
+    ]
+}
+
 proptest! {
     #[test]
     fn rows_are_read_as_they_were_written(
@@ -37,6 +59,43 @@ proptest! {
         ];
         types.push(("_timestamp", timestamptz()));
         let (read, outcomes) = decode(&plan(&types, "_timestamp", ErrorPolicy::Skip), &[Some(json.as_bytes())]);
+        prop_assert_eq!(&outcomes[0], &Ok(Decoded::Row), "{}", json);
+        for (written, read) in written.columns().iter().zip(read.columns()) {
+            prop_assert_eq!(written, read, "{}", json);
+        }
+    }
+
+    #[test]
+    fn a_view_reads_whatever_it_wrote(
+        small in any::<Option<i16>>(),
+        real in proptest::option::of(any_real()),
+        double in proptest::option::of(any_double()),
+        wide in proptest::option::of(-i128::MAX..=i128::MAX),
+        days in any::<Option<i32>>(),
+        time in proptest::option::of(0..86_400_000_000_i64),
+        instant in any::<Option<i64>>(),
+        local in any::<Option<i64>>(),
+    ) {
+        let columns: Vec<(&str, arrow::array::ArrayRef)> = vec![
+            ("small", Arc::new(arrow::array::Int16Array::from(vec![small]))),
+            ("real", Arc::new(arrow::array::Float32Array::from(vec![real]))),
+            ("double", Arc::new(arrow::array::Float64Array::from(vec![double]))),
+            ("wide", Arc::new(arrow::array::Decimal128Array::from(vec![wide]).with_precision_and_scale(38, 10).unwrap())),
+            ("days", Arc::new(arrow::array::Date32Array::from(vec![days]))),
+            ("time", Arc::new(arrow::array::Time64MicrosecondArray::from(vec![time]))),
+            ("instant", Arc::new(arrow::array::TimestampMicrosecondArray::from(vec![instant]).with_timezone("+00:00"))),
+            ("local", Arc::new(arrow::array::TimestampMicrosecondArray::from(vec![local]))),
+        ];
+        let written = RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(n, a)| (n, a, true))).unwrap();
+        let json = encoded(&written, 0);
+        prop_assert!(serde_json::from_str::<serde_json::Value>(&json).is_ok(), "{}", json);
+        let schema = written.schema();
+        let mut types: Vec<(&str, DataType)> =
+            schema.fields().iter().map(|f| (f.name().as_str(), f.data_type().clone())).collect();
+        types.push(("_timestamp", timestamptz()));
+        let mut plan = plan(&types, "_timestamp", ErrorPolicy::Fail);
+        plan.format = SourceFormat::View;
+        let (read, outcomes) = decode(&plan, &[Some(json.as_bytes())]);
         prop_assert_eq!(&outcomes[0], &Ok(Decoded::Row), "{}", json);
         for (written, read) in written.columns().iter().zip(read.columns()) {
             prop_assert_eq!(written, read, "{}", json);
