@@ -159,7 +159,7 @@ fn refuse_output_type(field: &Field) -> PlanResult<()> {
     match field.data_type() {
         DataType::Interval(_) => cannot("an INTERVAL", "write extract(epoch FROM ...) instead"),
         other if !is_written(other) => cannot(
-            &format!("a {}", type_name(other)),
+            &format!("of type {}", type_name(other)),
             "take out the values that are needed",
         ),
         _ => Ok(()),
