@@ -104,15 +104,23 @@ impl Relation {
         })
     }
 
-    /// The columns as Arrow fields: the visible ones, or all.
+    /// The columns as Arrow fields: the visible ones, or all that can be named.
     pub(crate) fn schema(&self, with_hidden: bool) -> SchemaRef {
-        let count = if with_hidden { self.columns.len() } else { self.visible };
-        Arc::new(Schema::new(
-            self.columns[..count]
-                .iter()
-                .map(RelationColumn::field)
-                .collect::<Vec<_>>(),
-        ))
+        let (visible, hidden) = self.columns.split_at(self.visible);
+        let named = hidden
+            .iter()
+            .take_while(|h| with_hidden && visible.iter().all(|v| v.name != h.name));
+        let fields: Vec<Field> = visible.iter().chain(named).map(RelationColumn::field).collect();
+        Arc::new(Schema::new(fields))
+    }
+
+    /// True where an expression names a field of the values, whose name may be that of a metadata column.
+    pub(crate) fn names_field(&self, expr: &Expr) -> bool {
+        let is_field = |name: &str| {
+            let found = self.columns.iter().find(|c| c.name == name);
+            found.is_some_and(|c| matches!(c.source, SourceColumn::Field { .. }))
+        };
+        expr.column_refs().iter().any(|column| is_field(&column.name))
     }
 
     /// How to read the columns with these indices, in this order, from the log start and without end. Columns that

@@ -79,11 +79,12 @@ pub(crate) fn view_relation(name: &str, topic: &str, schema: &SchemaRef, window_
         })
         .collect();
     let visible = columns.len();
-    columns.extend(
-        metadata_columns(false)
-            .into_iter()
-            .filter(|c| schema.field_with_name(&c.name).is_err()),
-    );
+    // A column of the view hides the metadata of its name, which comes last: its time may still be the event time.
+    let (hidden, free): (Vec<_>, Vec<_>) = metadata_columns(false)
+        .into_iter()
+        .partition(|c| schema.field_with_name(&c.name).is_ok());
+    columns.extend(free);
+    columns.extend(hidden);
     // Another column may have taken the name.
     let window_end = window_end.filter(|index| columns[*index].name == WINDOW_END);
     let event_time = window_end.unwrap_or_else(|| timestamp_column(&columns));

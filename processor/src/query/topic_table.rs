@@ -134,7 +134,12 @@ impl TableProvider for TopicTable {
             None => (0..self.schema.fields().len()).collect(),
         };
         let projected = Arc::new(self.schema.project(&wanted)?);
-        let partitions = self.partitions(&wanted, &Pruning::new(filters))?;
+        let of_metadata: Vec<Expr> = filters
+            .iter()
+            .filter(|filter| !self.relation.names_field(filter))
+            .cloned()
+            .collect();
+        let partitions = self.partitions(&wanted, &Pruning::new(&of_metadata))?;
         if partitions.is_empty() {
             return Ok(Arc::new(EmptyExec::new(projected)));
         }

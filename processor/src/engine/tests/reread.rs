@@ -34,7 +34,7 @@ const EXTREMES: &[&str] = &[
 async fn values_of_every_type_come_back() {
     let setup = Setup::with_clicks().await;
     let columns: Vec<String> = (0..).zip(EXTREMES).map(|(at, e)| format!("{e} AS c{at}")).collect();
-    let query = format!("SELECT {} FROM clicks", columns.join(", "));
+    let query = format!("SELECT {}, _key, _value, _timestamp FROM clicks", columns.join(", "));
     assert_same(&setup, &query).await;
 }
 
@@ -79,6 +79,19 @@ async fn a_view_keeps_no_lists_and_a_sink_does() {
         .await;
     finished(&setup, "s").await;
     assert!(setup.world.values("out").contains(&r#"{"h":[2,1]}"#.to_owned()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn columns_may_have_the_names_of_metadata() {
+    let setup = Setup::with_clicks().await;
+    assert_same(
+        &setup,
+        "SELECT _partition, _offset, _timestamp, url FROM clicks WHERE url = '/b'",
+    )
+    .await;
+    assert_eq!(setup.run("SELECT url FROM v WHERE _offset = 1").await, ["/b"]);
+    assert_eq!(setup.run("SELECT url FROM v WHERE _offset = 0").await, [""; 0]);
+    assert_eq!(setup.run("SELECT *, _key FROM v").await.len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
