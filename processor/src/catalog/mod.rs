@@ -18,7 +18,7 @@ mod stored;
 
 pub(crate) use relation::{METADATA_COLUMNS, Relation, is_metadata};
 pub(crate) use source::{declared_relation, topic_relation, view_relation};
-pub(crate) use stored::{Bounds, Stored, StoredQuery};
+pub(crate) use stored::{Bounds, Repeated, Stored, StoredQuery};
 
 /// All objects, by name. Names are unique over all kinds.
 #[derive(Debug, Clone, Default)]

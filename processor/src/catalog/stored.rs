@@ -7,6 +7,7 @@
 //! | `order` | creation order: an object refers only to objects of lower order |
 //! | `query.id`, `query.generation` | names of changelog, transactional id and state folder |
 //! | `query.start`, `query.stop` | offsets per partition, resolved at CREATE |
+//! | `query.log_start` | where the logs began at CREATE, if reading begins there |
 //! | `query.settings` | session settings that acted at CREATE |
 //! | `query.columns` | names and types of the result: a newer version must not change them |
 //! | `query.owns` | topics that DROP deletes |
@@ -60,6 +61,21 @@ pub(crate) struct Bounds {
     /// Offsets before which reading ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) stop: Option<Vec<(PartitionId, Offset)>>,
+    /// Where the logs began when the query was created, if `start` is nothing. A query that repeats this one must find
+    /// all of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) log_start: Option<Vec<(PartitionId, Offset)>>,
+}
+
+/// A materialized view whose query another one repeats, with what it reads.
+#[derive(Debug, Clone)]
+pub(crate) struct Repeated {
+    /// The view.
+    pub(crate) view: String,
+    /// Where it begins and ends to read.
+    pub(crate) bounds: Bounds,
+    /// True where it reads up to the last stable offset.
+    pub(crate) committed_only: bool,
 }
 
 impl Stored {
@@ -108,6 +124,7 @@ mod tests {
             bounds: Bounds {
                 start: None,
                 stop: Some(vec![(0, 17)]),
+                log_start: Some(vec![(0, 3)]),
             },
             settings: vec![("epoch_interval".to_owned(), "1 s".to_owned())],
             columns: vec![("n".to_owned(), "BIGINT".to_owned())],

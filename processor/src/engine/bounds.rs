@@ -5,7 +5,7 @@ use std::sync::Arc;
 use protocol::ids::{Offset, PartitionId, TimestampMs};
 use storage::{Isolation, Log};
 
-use crate::catalog::Bounds;
+use crate::catalog::{Bounds, Repeated};
 use crate::error::{SqlError, SqlState};
 use crate::ports::TopicHandle;
 use crate::sql::{SourceOptions, StartOption, StopOption};
@@ -42,7 +42,49 @@ pub(super) fn resolve(options: &SourceOptions, topic: &TopicHandle, committed_on
             )
         }
     };
-    Ok(Bounds { start, stop })
+    let log_start = match start {
+        None => Some(each(topic, |log| Ok(log.marks().log_start))?),
+        Some(_) => None,
+    };
+    Ok(Bounds { start, stop, log_start })
+}
+
+/// The bounds of a query that repeats that of a materialized view: those of the view, whatever `start` and `stop` would
+/// mean now, because both have to see the same records. Fails where the topic has lost some of them.
+pub(super) fn repeat(repeated: &Repeated, topic: &TopicHandle) -> Result<Bounds, SqlError> {
+    let bounds = &repeated.bounds;
+    let offset = |offsets: &Option<Vec<(PartitionId, Offset)>>, partition: PartitionId| {
+        let found = offsets.iter().flatten().find(|(p, _)| *p == partition);
+        found.map(|(_, offset)| *offset)
+    };
+    for (partition, log) in (0..).zip(&topic.partitions) {
+        let first = match &bounds.start {
+            Some(_) => offset(&bounds.start, partition),
+            None => offset(&bounds.log_start, partition),
+        };
+        // A partition that was added later is read from its first record.
+        let first = first.unwrap_or_default();
+        let log_start = log.marks().log_start;
+        let has_read = offset(&bounds.stop, partition).is_none_or(|stop| first < stop);
+        if has_read && first < log_start {
+            return Err(lost(&repeated.view, topic, partition, first, log_start));
+        }
+    }
+    Ok(bounds.clone())
+}
+
+fn lost(view: &str, topic: &TopicHandle, partition: PartitionId, first: Offset, log_start: Offset) -> SqlError {
+    let topic = &topic.name;
+    SqlError::new(
+        SqlState::NOT_IN_STATE,
+        format!(
+            "materialized view \"{view}\" has read partition {partition} of topic \"{topic}\" from offset {first} on, \
+             but the topic begins at offset {log_start} now: its query cannot be repeated"
+        ),
+    )
+    .with_hint(
+        "put the query of the view in place of its name, or create the view anew: both begin where the topic does now",
+    )
 }
 
 fn each(

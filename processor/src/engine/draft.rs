@@ -135,8 +135,13 @@ impl Engine {
     pub(super) async fn resolve_bounds(&self, draft: &mut Draft) -> Result<(), SqlError> {
         let relation = draft.planned.relation.clone();
         let topic = relation.open(&*self.ports.topics)?;
+        let repeated = draft.planned.repeated.clone();
         let committed_only = draft.planned.plan.source.committed_only;
-        let bounds = tokio::task::spawn_blocking(move || bounds::resolve(&relation.options, &topic, committed_only))
+        let resolve = move || match repeated {
+            Some(view) => bounds::repeat(&view, &topic),
+            None => bounds::resolve(&relation.options, &topic, committed_only),
+        };
+        let bounds = tokio::task::spawn_blocking(resolve)
             .await
             .map_err(|e| SqlError::internal(e.to_string()))??;
         draft.planned.bind(&bounds);

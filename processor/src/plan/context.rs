@@ -19,7 +19,7 @@ use super::Planner;
 use super::names::prepare;
 use super::physical::rename;
 use super::windows::WindowRelations;
-use crate::catalog::{Body, Catalog, Object, Relation, RunningQuery, topic_relation, view_relation};
+use crate::catalog::{Body, Catalog, Object, Relation, Repeated, RunningQuery, topic_relation, view_relation};
 use crate::error::{SqlError, SqlState};
 use crate::ports::Topics;
 use crate::query::{ScanCounts, ScanLimits, TopicTable, ViewReader, ViewTable};
@@ -66,6 +66,8 @@ pub(super) struct PlanContext<'a> {
     mode: Mode,
     with_metadata: bool,
     depth: usize,
+    /// The materialized view whose query is planned here, as the first of those that were named.
+    repeated: Option<Arc<Repeated>>,
     used: RefCell<BTreeSet<String>>,
     relation_planners: Vec<Arc<dyn RelationPlanner>>,
 }
@@ -78,6 +80,7 @@ impl<'a> PlanContext<'a> {
             mode,
             with_metadata,
             depth: 0,
+            repeated: None,
             used: RefCell::default(),
             relation_planners: vec![Arc::new(WindowRelations)],
         }
@@ -97,7 +100,7 @@ impl<'a> PlanContext<'a> {
         self.used.borrow_mut().insert(object.name.clone());
         match &object.body {
             Body::Source(relation) => Ok(self.topic_table(self.isolated(relation.clone()))),
-            Body::View { query, columns, .. } => self.inline(object, query, columns),
+            Body::View { query, columns, .. } => self.inline(object, query, columns, None),
             Body::MaterializedView(view) => self.materialized(object, view),
             Body::Sink(_) => Err(external(SqlError::new(
                 SqlState::WRONG_OBJECT_TYPE,
@@ -110,9 +113,11 @@ impl<'a> PlanContext<'a> {
         }
     }
 
-    /// The relation under the isolation of the statement. What a materialized view has not committed is never read.
+    /// The relation under the isolation of the statement, or of the view that is repeated. What a materialized view has
+    /// not committed is never read.
     fn isolated(&self, mut relation: Arc<Relation>) -> Arc<Relation> {
-        if let Some(committed_only) = self.scope.committed_only {
+        let repeated = self.repeated.as_ref().map(|repeated| repeated.committed_only);
+        if let Some(committed_only) = repeated.or(self.scope.committed_only) {
             Arc::make_mut(&mut relation).options.committed_only = committed_only;
         }
         relation
@@ -121,17 +126,12 @@ impl<'a> PlanContext<'a> {
     fn topic_table(&self, relation: Arc<Relation>) -> Arc<dyn TableProvider> {
         let Scope { limits, counts, .. } = self.scope;
         let topic = relation.open(self.scope.topics);
-        Arc::new(TopicTable::new(
-            relation,
-            topic,
-            self.with_metadata,
-            limits.clone(),
-            counts.clone(),
-        ))
+        let table = TopicTable::new(relation, topic, self.with_metadata, limits.clone(), counts.clone());
+        Arc::new(table.repeating(self.repeated.clone()))
     }
 
     /// A materialized view: its rows in a SELECT; its topic in a stream, where rows are never changed; else its query,
-    /// maintained once more.
+    /// maintained once more over the records that it reads itself.
     fn materialized(&self, object: &Arc<Object>, view: &Arc<RunningQuery>) -> PlanResult<Arc<dyn TableProvider>> {
         let output = &view.plan.output;
         let from_topic = view.append_only && (self.mode == Mode::Streaming || output.key.is_empty());
@@ -140,7 +140,12 @@ impl<'a> PlanContext<'a> {
             return Ok(self.topic_table(Arc::new(relation)));
         }
         if self.mode == Mode::Streaming {
-            return self.inline(object, &view.query.query, &view.columns);
+            let repeated = Repeated {
+                view: object.name.clone(),
+                bounds: view.stored.bounds.clone(),
+                committed_only: view.plan.source.committed_only,
+            };
+            return self.inline(object, &view.query.query, &view.columns, Some(Arc::new(repeated)));
         }
         let reader = self.scope.views.reader(&object.name).map_err(external)?;
         Ok(Arc::new(ViewTable::new(
@@ -151,7 +156,13 @@ impl<'a> PlanContext<'a> {
     }
 
     /// The plan of a view's query in place of the view.
-    fn inline(&self, object: &Object, query: &Query, columns: &[String]) -> PlanResult<Arc<dyn TableProvider>> {
+    fn inline(
+        &self,
+        object: &Object,
+        query: &Query,
+        columns: &[String],
+        repeated: Option<Arc<Repeated>>,
+    ) -> PlanResult<Arc<dyn TableProvider>> {
         if VIEW_DEPTH_MAX <= self.depth {
             let error = SqlError::new(
                 SqlState::TOO_COMPLEX,
@@ -163,6 +174,7 @@ impl<'a> PlanContext<'a> {
         let mentions = prepare(&mut query, self.scope.catalog, &[]).map_err(external)?;
         let inner = Self {
             depth: self.depth + 1,
+            repeated: self.repeated.clone().or(repeated),
             ..Self::new(self.planner, self.scope, self.mode, mentions)
         };
         let plan = inner

@@ -16,7 +16,7 @@ use storage::Isolation;
 
 use super::pruning::Pruning;
 use super::scan::{PartitionScan, ScanCounts, ScanLimits};
-use crate::catalog::Relation;
+use crate::catalog::{Relation, Repeated};
 use crate::error::SqlError;
 use crate::plan::external;
 use crate::ports::TopicHandle;
@@ -29,6 +29,7 @@ pub(crate) struct TopicTable {
     schema: SchemaRef,
     limits: ScanLimits,
     counts: ScanCounts,
+    repeated: Option<Arc<Repeated>>,
 }
 
 impl std::fmt::Debug for TopicHandle {
@@ -56,7 +57,18 @@ impl TopicTable {
             schema,
             limits,
             counts,
+            repeated: None,
         }
+    }
+
+    /// The same table, read where the query of a materialized view is repeated.
+    pub(crate) fn repeating(self, repeated: Option<Arc<Repeated>>) -> Self {
+        Self { repeated, ..self }
+    }
+
+    /// The materialized view whose query is repeated, if one is.
+    pub(crate) fn repeated(&self) -> Option<&Arc<Repeated>> {
+        self.repeated.as_ref()
     }
 
     /// The relation.

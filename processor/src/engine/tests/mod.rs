@@ -20,6 +20,7 @@ mod growth;
 mod leftovers;
 mod memory;
 mod refusals;
+mod repeated;
 mod reread;
 mod select;
 mod settings;

@@ -24,7 +24,7 @@ use super::logical::analyze;
 use super::names::prepare;
 use super::refuse::input_of;
 use super::windows::as_window;
-use crate::catalog::{Bounds, Relation};
+use crate::catalog::{Bounds, Relation, Repeated};
 use crate::error::{SqlError, SqlState};
 use crate::query::TopicTable;
 use crate::sql::statement::StreamQuery;
@@ -55,6 +55,8 @@ pub(crate) struct Planned {
     pub(crate) plan: StreamPlan,
     /// The relation that it reads.
     pub(crate) relation: Arc<Relation>,
+    /// The materialized view whose query it repeats, and so must begin and end where that does.
+    pub(crate) repeated: Option<Arc<Repeated>>,
     /// Names of the objects that it refers to.
     pub(crate) uses: Vec<String>,
     /// True where rows are never changed once they are written.
@@ -115,6 +117,7 @@ pub(crate) fn plan_stream(planner: &Planner, scope: &Scope<'_>, request: &Stream
             late,
         },
         relation: pipeline.relation,
+        repeated: pipeline.repeated,
         uses,
         append_only,
     })
@@ -150,6 +153,7 @@ pub(crate) fn rename(plan: LogicalPlan, names: &[String]) -> PlanResult<LogicalP
 /// A chain under construction.
 struct Pipeline {
     relation: Arc<Relation>,
+    repeated: Option<Arc<Repeated>>,
     source: SourcePlan,
     stages: Vec<Stage>,
     /// The columns at this point. The source may deliver more behind them, which nothing refers to.
@@ -240,6 +244,7 @@ impl Pipeline {
         Ok(Self {
             event_time: wanted.iter().position(|index| *index == relation.event_time),
             relation,
+            repeated: table.repeated().cloned(),
             source,
             stages: Vec::new(),
             schema: scan.projected_schema.clone(),
