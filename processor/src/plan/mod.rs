@@ -25,6 +25,7 @@ mod logical;
 mod names;
 mod physical;
 mod refuse;
+mod replace;
 mod windows;
 
 pub(crate) use context::{Mode, Scope, ViewReaders, external};
@@ -92,7 +93,7 @@ pub(crate) fn watermark_expression(
     schema: &DFSchema,
 ) -> PlanResult<Expr> {
     let mut expression = expression.clone();
-    names::replace_all(&mut expression).map_err(external)?;
+    replace::replace_all(&mut expression).map_err(external)?;
     let context = context::PlanContext::new(planner, scope, Mode::Streaming, true);
     let expr = context
         .planner()
