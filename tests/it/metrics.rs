@@ -57,6 +57,9 @@ fn busy() -> (Bed, Topic) {
     let mut unknown = Connection::open(&bed.broker.kafka_address());
     unknown.send_frame(&[0x7f, 0xff, 0, 0, 0, 0, 0, 1, 0xff, 0xff]);
     assert!(unknown.is_closed_by_peer());
+    let alone = |bed: &Bed| bed.http.metrics().get("tidemill_connections") == Some(&1.0);
+    // Their places have to be free before it is known which connection is one too many.
+    tests::wait::until("the bad connections to be closed", || alone(&bed));
     let kept: Vec<Connection> = (0..3).map(|_| Connection::open(&bed.broker.kafka_address())).collect();
     let _refused = Connection::open(&bed.broker.kafka_address());
     tests::wait::until("a refused connection", || {
@@ -66,9 +69,7 @@ fn busy() -> (Bed, Topic) {
             .any(|series| series.starts_with("tidemill_connections_rejected_total"))
     });
     drop(kept);
-    tests::wait::until("the connections to be closed", || {
-        bed.http.metrics().get("tidemill_connections") == Some(&1.0)
-    });
+    tests::wait::until("the connections to be closed", || alone(&bed));
     bed.rows_until("out", "a closed window", |rows| !rows.is_empty());
     // Behind the watermark now; and a question that gets an error.
     bed.send(&topic, 0, &[row(now - 60_000)]);
