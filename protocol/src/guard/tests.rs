@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use super::{schema::Schema, *};
 use crate::{
     codec::{Reader, compact, varint},
+    limits::{DECODED_BYTES_MAX, ELEMENT_MEMORY_BYTES},
     messages::{
         RequestMessage, decode_request,
         samples::{Visitor, visit_all},
@@ -187,6 +188,27 @@ fn small_elements_that_become_large_structs_are_bounded() {
     let footprint = measure(ApiKey::Metadata, 1, &body, &roomy).unwrap();
     assert_eq!(footprint.elements, count as usize);
     assert!(50 * count as usize <= footprint.decoded_bytes);
+}
+
+/// A partition is four bytes on the wire and in the request, and has a place of a hundred in the answer.
+#[test]
+fn every_element_costs_what_its_answer_takes() {
+    let body = |partitions: usize| {
+        let mut body = BytesMut::new();
+        // A group and one topic, both without a name.
+        body.put_slice(&[0, 0, 0, 0, 0, 1, 0, 0]);
+        body.put_i32(partitions as i32);
+        body.put_bytes(0, 4 * partitions);
+        body
+    };
+    let most = DECODED_BYTES_MAX / ELEMENT_MEMORY_BYTES;
+    // The topic itself costs something too.
+    assert_eq!(check(ApiKey::OffsetFetch, 5, &body(most - 8)), Ok(()));
+    let refused = check(ApiKey::OffsetFetch, 5, &body(most)).unwrap_err();
+    assert!(
+        matches!(refused, GuardError::TooCostly { position: 8, .. }),
+        "{refused}"
+    );
 }
 
 /// Metadata v9 without topics and with these bytes as its tag buffer.

@@ -47,8 +47,8 @@ impl FlushTicket {
     }
 
     /// Whether awaiting it would return at once.
-    #[must_use]
-    pub fn is_done(&self) -> bool {
+    #[cfg(test)]
+    pub(crate) fn is_done(&self) -> bool {
         self.offset.is_none_or(|offset| self.log.gate.answer(offset).is_some())
     }
 
